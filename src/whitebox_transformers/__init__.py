@@ -1,0 +1,1 @@
+"""White-box transformers: the CRATE family as Hugging Face models."""
