@@ -1,0 +1,39 @@
+"""The CRATE family. Importing it registers the classes with Hugging Face's Auto classes."""
+
+from transformers import (
+    AutoBackbone,
+    AutoConfig,
+    AutoModel,
+    AutoModelForImageClassification,
+)
+
+from .configuration_crate import PRESETS, CrateConfig
+from .folding import fold
+from .modeling_crate import (
+    CrateBackbone,
+    CrateForImageClassification,
+    CrateModel,
+    CratePreTrainedModel,
+)
+
+AutoConfig.register(CrateConfig.model_type, CrateConfig, exist_ok=True)
+AutoModel.register(CrateConfig, CrateModel, exist_ok=True)
+AutoModelForImageClassification.register(CrateConfig, CrateForImageClassification, exist_ok=True)
+AutoBackbone.register(CrateConfig, CrateBackbone, exist_ok=True)
+
+# save_pretrained then ships this folder's files, so that a checkpoint also loads, with
+# trust_remote_code, where this package is not installed.
+CrateConfig.register_for_auto_class()
+CrateModel.register_for_auto_class("AutoModel")
+CrateForImageClassification.register_for_auto_class("AutoModelForImageClassification")
+CrateBackbone.register_for_auto_class("AutoBackbone")
+
+__all__ = [
+    "PRESETS",
+    "CrateBackbone",
+    "CrateConfig",
+    "CrateForImageClassification",
+    "CrateModel",
+    "CratePreTrainedModel",
+    "fold",
+]

@@ -1,0 +1,72 @@
+"""The black-box parts that stand in for the two operators when a claim about them is tested.
+
+Legend: B batch, N tokens, D width, K heads, P head width. arXiv 2308.16271 trains these hybrids
+to ask which operator segmentation emerges from.
+"""
+
+import torch
+from torch import nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from .mssa import AttentionMap, eager_attention
+
+
+class QKVAttention(nn.Module):
+    """Ordinary attention with three projections in place of MSSA: (B, N, D) to (B, N, D)."""
+
+    is_causal = False
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.num_heads, self.head_dim = config.num_attention_heads, config.head_dim
+        inner = self.num_heads * self.head_dim
+        self.scaling = self.head_dim**-0.5
+        self.attention_dropout = config.attention_probs_dropout_prob
+        self.qkv = nn.Linear(config.hidden_size, 3 * inner, bias=False)
+        self.attention_map = AttentionMap()
+        self.heads = nn.Identity()
+        self.output = nn.Linear(inner, config.hidden_size, bias=config.mssa_output_bias)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        z: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        record_attention: bool = False,
+        **kwargs,
+    ) -> torch.Tensor:
+        qkv = self.qkv(z).unflatten(-1, (3, self.num_heads, self.head_dim))
+        query, key, value = qkv.transpose(1, 3).unbind(2)
+        self.attention_map(query, key, attention_mask, self.scaling, record_attention)
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention
+        )
+        averages, _ = attend(
+            self,
+            query,
+            key,
+            value,
+            attention_mask,
+            scaling=self.scaling,
+            dropout=self.attention_dropout if self.training else 0.0,
+            **kwargs,
+        )
+        return self.dropout(self.output(self.heads(averages).flatten(-2)))
+
+
+class MLP(nn.Module):
+    """The two-layer GELU network in place of ISTA: (B, N, D) to (B, N, D)."""
+
+    def __init__(self, config):
+        super().__init__()
+        hidden = int(config.mlp_ratio * config.hidden_size)
+        self.up = nn.Linear(config.hidden_size, hidden)
+        self.codes = nn.Identity()
+        self.down = nn.Linear(hidden, config.hidden_size)
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        return self.down(self.codes(nn.functional.gelu(self.up(v))))
+
+
+__all__ = ["MLP", "QKVAttention"]

@@ -1,0 +1,150 @@
+"""One layer is one alternating step on the objective; the stack is the only layer loop.
+
+Legend: B batch, N tokens, D width, L layers.
+
+``Compress`` takes Z^l to Z^{l+1/2}, ``Sparsify`` takes Z^{l+1/2} to Z^{l+1} (arXiv 2311.13110,
+section 2). Every system of the library is an embedding, this stack and a head.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .ablations import MLP, QKVAttention
+from .ista import ISTA, Majorizer, OvercompleteISTA
+from .mssa import MSSA
+
+COMPRESSIONS = {"mssa": MSSA, "attention": QKVAttention}
+SPARSIFICATIONS = {
+    "ista": ISTA,
+    "overcomplete": OvercompleteISTA,
+    "majorizer": Majorizer,
+    "mlp": MLP,
+}
+
+LayerChoice = bool | int | Sequence[int] | None
+
+
+def is_chosen(choice: LayerChoice, index: int, count: int) -> bool:
+    """Whether a recording request (all, none, or indices, negative from the end) has ``index``."""
+    if isinstance(choice, bool) or choice is None:
+        return bool(choice)
+    indices = [choice] if isinstance(choice, int) else choice
+    return index in {i % count for i in indices if -count <= i < count}
+
+
+class Record(nn.Module):
+    """Hands its input to whoever records this module's output, or ``None`` where not wanted."""
+
+    def forward(self, z: torch.Tensor, wanted: bool) -> torch.Tensor | None:
+        return z if wanted else None
+
+
+class RecordZ(Record):
+    """Sees Z^l for every l."""
+
+
+class RecordZHalf(Record):
+    """Sees Z^{l+1/2} for every l."""
+
+
+class Compress(nn.Module):
+    """Z^l to Z^{l+1/2}: ``Z + MSSA(LN Z)`` as published, (B, N, D) to (B, N, D).
+
+    With the derivation's step c = kappa gamma it is ``(1 - c) Z + c MSSA(LN Z)``.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mssa = COMPRESSIONS[config.compression](config)
+        self.normed_skip = config.mssa_skip == "normed"
+        step = config.mssa_step
+        self.retention = 1.0 if step is None else 1.0 - step
+        self.gain = config.mssa_sign * (1.0 if step is None else step)
+        # In the data path, so that a hook on it sees and may scale what is added to the token.
+        self.step = nn.Identity()
+
+    def forward(self, z, attention_mask=None, **kwargs):
+        normed = self.norm(z)
+        step = self.mssa(normed, attention_mask, **kwargs)
+        skip = normed if self.normed_skip else z
+        if self.gain != 1.0:
+            step = self.gain * step
+        if self.retention != 1.0:
+            skip = self.retention * skip
+        return skip + self.step(step)
+
+
+class Sparsify(nn.Module):
+    """Z^{l+1/2} to Z^{l+1}: ``ISTA(LN Z)``, (B, N, D) to (B, N, D).
+
+    The published block has no skip: the residual stream is made anew. The overcomplete block of
+    CRATE-alpha and the MLP ablation add their output to Z^{l+1/2}.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.ista = SPARSIFICATIONS[config.sparsification](config)
+        overcomplete = config.sparsification == "overcomplete" and config.ista_residual
+        self.residual = overcomplete or config.sparsification == "mlp"
+
+    def forward(self, z_half):
+        sparse = self.ista(self.norm(z_half))
+        return z_half + sparse if self.residual else sparse
+
+
+class CrateLayer(GradientCheckpointingLayer):
+    """One layer: compress, then sparsify. Either may be absent by configuration."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.compress = None if config.compression == "none" else Compress(config)
+        self.sparsify = None if config.sparsification == "none" else Sparsify(config)
+        self.record_z_half = RecordZHalf()
+
+    def forward(self, z, attention_mask=None, record_z_half=False, **kwargs):
+        z_half = z if self.compress is None else self.compress(z, attention_mask, **kwargs)
+        self.record_z_half(z_half, record_z_half)
+        return z_half if self.sparsify is None else self.sparsify(z_half)
+
+
+class CrateStack(nn.Module):
+    """L layers in sequence, Z^0 to Z^L, with Hugging Face's recording of what happens between.
+
+    Recording requests (``output_attentions``, ``output_z``, ``output_z_half``) are True, or the
+    layers wanted; entries of other layers are ``None``.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.layers = nn.ModuleList(CrateLayer(config) for _ in range(config.num_hidden_layers))
+        self.record_z = RecordZ()
+
+    def forward(
+        self,
+        z: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        output_attentions: LayerChoice = None,
+        output_z: LayerChoice = None,
+        output_z_half: LayerChoice = None,
+        **kwargs,
+    ) -> torch.Tensor:
+        depth = len(self.layers)
+        for index, layer in enumerate(self.layers):
+            self.record_z(z, is_chosen(output_z, index, depth + 1))
+            z = layer(
+                z,
+                attention_mask,
+                record_z_half=is_chosen(output_z_half, index, depth),
+                record_attention=is_chosen(output_attentions, index, depth),
+                **kwargs,
+            )
+        self.record_z(z, is_chosen(output_z, depth, depth + 1))
+        return z
+
+
+__all__ = ["Compress", "CrateLayer", "CrateStack", "Sparsify", "is_chosen"]

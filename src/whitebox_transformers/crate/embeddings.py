@@ -1,0 +1,109 @@
+"""f^pre for images: patches, class token, positions.
+
+Legend: B batch, C channels, H x W pixels, N = 1 + patches, D width.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .configuration_crate import CrateConfig
+
+
+class PatchEmbeddings(nn.Module):
+    """Pixels (B, C, H, W) to patch tokens (B, rows * columns, D), row by row.
+
+    ``norm_linear`` is the authors' embedding: within a patch the channel runs fastest, then
+    LayerNorm, Linear, LayerNorm. ``linear`` leaves the norms out, ``conv`` is one strided
+    convolution.
+
+    Raises:
+        ValueError: Wrong number of channels, or an image that is not a multiple of the patch.
+    """
+
+    def __init__(self, config: CrateConfig):
+        super().__init__()
+        patch = config.patch_size
+        self.patch_size = (patch, patch) if isinstance(patch, int) else tuple(patch)
+        self.num_channels = config.num_channels
+        self.norm_in = self.norm_out = None
+        width = config.hidden_size
+        if config.patch_embedding == "conv":
+            self.projection = nn.Conv2d(
+                self.num_channels, width, kernel_size=self.patch_size, stride=self.patch_size
+            )
+            return
+        pixels = self.num_channels * self.patch_size[0] * self.patch_size[1]
+        self.projection = nn.Linear(pixels, width)
+        if config.patch_embedding == "norm_linear":
+            self.norm_in = nn.LayerNorm(pixels, eps=config.layer_norm_eps)
+            self.norm_out = nn.LayerNorm(width, eps=config.layer_norm_eps)
+
+    def grid(self, pixel_values: torch.Tensor) -> tuple[int, int]:
+        """Rows and columns of patches of these images, checked."""
+        if pixel_values.dim() != 4 or pixel_values.shape[1] != self.num_channels:
+            raise ValueError(
+                f"pixel_values has shape {tuple(pixel_values.shape)}; expected (batch, "
+                f"{self.num_channels}, height, width). Convert the image with the model's "
+                f"image processor."
+            )
+        (height, width), (tall, wide) = pixel_values.shape[2:], self.patch_size
+        if height % tall or width % wide or not height or not width:
+            raise ValueError(
+                f"image of {height}x{width} pixels is not a multiple of the patch {tall}x{wide}; "
+                f"resize it, e.g. to {max(height // tall, 1) * tall}x"
+                f"{max(width // wide, 1) * wide}."
+            )
+        return height // tall, width // wide
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        rows, columns = self.grid(pixel_values)
+        if isinstance(self.projection, nn.Conv2d):
+            return self.projection(pixel_values).flatten(2).transpose(1, 2)
+        tall, wide = self.patch_size
+        patches = pixel_values.unflatten(2, (rows, tall)).unflatten(4, (columns, wide))
+        tokens = patches.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+        if self.norm_in is None:
+            return self.projection(tokens)
+        return self.norm_out(self.projection(self.norm_in(tokens)))
+
+
+class CrateEmbeddings(nn.Module):
+    """Images (B, C, H, W) to Z^0, (B, N, D): class token first, learned positions added.
+
+    An image with as many patches as the position table uses the table unchanged; any other size
+    interpolates it (bicubic, on the patch grid, in float32).
+    """
+
+    def __init__(self, config: CrateConfig):
+        super().__init__()
+        self.grid_size = config.grid_size
+        patches = self.grid_size[0] * self.grid_size[1]
+        self.patch_embeddings = PatchEmbeddings(config)
+        self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
+        self.position_embeddings = nn.Parameter(torch.empty(1, patches + 1, config.hidden_size))
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def positions(self, rows: int, columns: int) -> torch.Tensor:
+        """Position table for a grid of patches, (1, 1 + rows * columns, D)."""
+        table = self.position_embeddings
+        if rows * columns == table.shape[1] - 1:
+            return table
+        cls_position, patch_positions = table[:, :1], table[:, 1:]
+        image = patch_positions.unflatten(1, self.grid_size).permute(0, 3, 1, 2)
+        wide = torch.promote_types(image.dtype, torch.float32)
+        resized = F.interpolate(
+            image.to(wide), size=(rows, columns), mode="bicubic", align_corners=False
+        )
+        patch_positions = resized.to(table.dtype).flatten(2).transpose(1, 2)
+        return torch.cat([cls_position, patch_positions], dim=1)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        rows, columns = self.patch_embeddings.grid(pixel_values)
+        tokens = self.patch_embeddings(pixel_values.to(self.cls_token.dtype))
+        cls_token = self.cls_token.expand(tokens.shape[0], -1, -1).to(tokens.dtype)
+        z = torch.cat([cls_token, tokens], dim=1) + self.positions(rows, columns)
+        return self.dropout(z)
+
+
+__all__ = ["CrateEmbeddings", "PatchEmbeddings"]

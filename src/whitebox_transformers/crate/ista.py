@@ -1,0 +1,238 @@
+"""ISTA: the sparsification step, one proximal gradient step on a dictionary.
+
+Legend: B batch, N tokens, D width, M atoms. Tokens are rows.
+
+For a token v and a dictionary D with atoms as columns, the published step is
+``relu(v + eta * (D^T v - D^T D v) - eta * lambda)`` (arXiv 2311.13110, section 2.4; eta is
+``step_size``, lambda is ``threshold``): one step on ``lambda |a|_1 + 1/2 |v - D a|^2, a >= 0``
+started at ``a = v``.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+Scalar = float | torch.Tensor
+
+
+def soft_threshold(x: torch.Tensor, level: Scalar) -> torch.Tensor:
+    """Proximal map of ``level * |x|_1``: shrink towards zero. Any shape."""
+    return x.sign() * (x.abs() - level).relu()
+
+
+def nonnegative_threshold(x: torch.Tensor, level: Scalar) -> torch.Tensor:
+    """Proximal map of ``level * |x|_1`` over ``x >= 0``. Any shape."""
+    return (x - level).relu()
+
+
+PROXIMAL_MAPS: dict[str, Callable[[torch.Tensor, Scalar], torch.Tensor]] = {
+    "relu": nonnegative_threshold,
+    "soft_threshold": soft_threshold,
+}
+
+
+class _GramOperator(torch.autograd.Function):
+    """``M = I + eta (D - D^T D)`` for row tokens, with the exact short gradient.
+
+    With G the gradient of M: ``dD = eta (G - D (G + G^T))``, two products fewer than autograd
+    keeps and runs for the same expression.
+    """
+
+    @staticmethod
+    def forward(ctx, dictionary, step_size):
+        ctx.save_for_backward(dictionary, step_size)
+        direction = dictionary - dictionary.T @ dictionary
+        operator = direction * step_size
+        operator.diagonal().add_(1)
+        return operator
+
+    @staticmethod
+    def backward(ctx, grad):
+        dictionary, step_size = ctx.saved_tensors
+        grad_dictionary = grad_step = None
+        if ctx.needs_input_grad[0]:
+            both = grad + grad.T
+            grad_dictionary = step_size * torch.addmm(grad, dictionary, both, alpha=-1)
+        if ctx.needs_input_grad[1]:
+            grad_step = (grad * (dictionary - dictionary.T @ dictionary)).sum()
+        return grad_dictionary, grad_step
+
+
+def gram_operator(dictionary: torch.Tensor, step_size: Scalar) -> torch.Tensor:
+    """The linear part of the step as one matrix, so that a token costs one product.
+
+    Args:
+        dictionary: Square dictionary, (D, D).
+        step_size: eta.
+
+    Returns:
+        ``I + eta (D - D^T D)``, (D, D), to be multiplied from the right; float32 or better,
+        whatever autocast or the dictionary's own type say.
+    """
+    with torch.autocast(dictionary.device.type, enabled=False):
+        wide = torch.promote_types(dictionary.dtype, torch.float32)
+        step_size = torch.as_tensor(step_size, dtype=wide, device=dictionary.device)
+        return _GramOperator.apply(dictionary.to(wide), step_size)
+
+
+def ista(
+    v: torch.Tensor,
+    dictionary: torch.Tensor,
+    step_size: Scalar,
+    threshold: Scalar,
+    form: str = "auto",
+    activation: str = "relu",
+) -> torch.Tensor:
+    """One proximal step started at the token itself, on a square dictionary.
+
+    The same step in two forms. ``tokens``: two products per token, ``(v - v D^T) D``. ``gram``:
+    one D x D product per call, then one per token, forward and backward. ``auto`` takes ``gram``
+    once there are at least D tokens, where it is the cheaper one, and in exported graphs, where
+    the matrix is a constant.
+
+    Args:
+        v: Tokens, (..., N, D).
+        dictionary: Atoms as columns, (D, D).
+        step_size: eta.
+        threshold: lambda; ``eta * lambda`` is subtracted.
+        form: ``auto``, ``tokens`` or ``gram``.
+        activation: ``relu`` or ``soft_threshold``.
+
+    Returns:
+        Codes, (..., N, D).
+
+    Raises:
+        ValueError: The dictionary is not square of the tokens' width.
+    """
+    width = v.shape[-1]
+    if dictionary.shape != (width, width):
+        raise ValueError(
+            f"dictionary has shape {tuple(dictionary.shape)}, but tokens of width {width} need "
+            f"({width}, {width}); for more atoms than width use proximal_steps_from_zero."
+        )
+    if form == "auto":
+        cheaper = torch.compiler.is_exporting() or v.numel() >= width * width
+        form = "gram" if cheaper else "tokens"
+    if form == "gram":
+        moved = v @ gram_operator(dictionary, step_size).to(v.dtype)
+    else:
+        moved = v + step_size * ((v - v @ dictionary.T) @ dictionary)
+    return PROXIMAL_MAPS[activation](moved, step_size * threshold)
+
+
+def proximal_steps_from_zero(
+    v: torch.Tensor,
+    dictionary: torch.Tensor,
+    step_size: Scalar,
+    threshold: Scalar,
+    iterations: int,
+    activation: str = "relu",
+) -> torch.Tensor:
+    """Codes of an overcomplete dictionary after T proximal steps from zero (arXiv 2405.20299).
+
+    Args:
+        v: Tokens, (..., N, D).
+        dictionary: Atoms as columns, (D, M).
+        step_size: eta.
+        threshold: lambda; every step subtracts ``eta * lambda``.
+        iterations: T, at least 1.
+        activation: ``relu`` or ``soft_threshold``.
+
+    Returns:
+        Codes, (..., N, M).
+    """
+    proximal, level = PROXIMAL_MAPS[activation], step_size * threshold
+    codes = proximal(step_size * (v @ dictionary), level)
+    for _ in range(iterations - 1):
+        residual = v - codes @ dictionary.T
+        codes = proximal(codes + step_size * (residual @ dictionary), level)
+    return codes
+
+
+class _ProximalBlock(nn.Module):
+    """What the dictionary blocks share: the dictionary, eta and lambda, fixed or learned."""
+
+    def __init__(self, config, atoms: int):
+        super().__init__()
+        self.dictionary = nn.Parameter(torch.empty(config.hidden_size, atoms))
+        self.activation = config.activation
+        self.initial_step_size, self.initial_threshold = config.step_size, config.threshold
+        self.step_size: Scalar = float(config.step_size)
+        if config.learn_step_size:
+            self.step_size = nn.Parameter(torch.tensor(float(config.step_size)))
+        self.threshold: Scalar = float(config.threshold)
+        if config.learn_threshold:
+            self.threshold = nn.Parameter(torch.tensor(float(config.threshold)))
+        # In the data path, so that a hook on it sees and may replace the coefficients.
+        self.codes = nn.Identity()
+
+
+class ISTA(_ProximalBlock):
+    """The published block: one step on a complete dictionary, no skip around it.
+
+    Shape: (B, N, D) to (B, N, D).
+    """
+
+    def __init__(self, config):
+        super().__init__(config, atoms=config.hidden_size)
+        self.form = config.ista_form
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        return self.codes(
+            ista(v, self.dictionary, self.step_size, self.threshold, self.form, self.activation)
+        )
+
+
+class OvercompleteISTA(_ProximalBlock):
+    """T steps from zero on M = ratio * D atoms, then back to width D.
+
+    The way back is the same dictionary (CRATE-LM, arXiv 2410.16443) or a second one
+    (CRATE-alpha). Shape: (B, N, D) to (B, N, D).
+    """
+
+    def __init__(self, config):
+        atoms = config.dictionary_ratio * config.hidden_size
+        super().__init__(config, atoms)
+        self.iterations = config.ista_iterations
+        self.synthesis = None
+        if config.synthesis == "separate":
+            self.synthesis = nn.Parameter(torch.empty(config.hidden_size, atoms))
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        codes = proximal_steps_from_zero(
+            v, self.dictionary, self.step_size, self.threshold, self.iterations, self.activation
+        )
+        back = self.dictionary if self.synthesis is None else self.synthesis
+        return self.codes(codes) @ back.T
+
+
+class Majorizer(_ProximalBlock):
+    """The step from a majorizer of ``lambda |Z|_1 - R(Z)`` (arXiv 2306.01129, appendix A.3).
+
+    ``relu((1 + 4 / (9 (1 + alpha))) D^T v - 4 lambda / (9 alpha))``, alpha = D / (N eps^2).
+    Shape: (B, N, D) to (B, N, D).
+    """
+
+    def __init__(self, config):
+        super().__init__(config, atoms=config.hidden_size)
+        self.coding_precision = config.coding_precision
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        tokens, width = v.shape[-2:]
+        alpha = width / (tokens * self.coding_precision**2)
+        moved = (1 + 4 / (9 * (1 + alpha))) * (v @ self.dictionary)
+        level = 4 * self.threshold / (9 * alpha)
+        return self.codes(PROXIMAL_MAPS[self.activation](moved, level))
+
+
+__all__ = [
+    "ISTA",
+    "Majorizer",
+    "OvercompleteISTA",
+    "gram_operator",
+    "ista",
+    "nonnegative_threshold",
+    "proximal_steps_from_zero",
+    "soft_threshold",
+]

@@ -1,0 +1,278 @@
+"""CRATE for images: encoder, classifier and backbone.
+
+Legend: B batch, N = 1 + patches, D width, K heads, L layers, C classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.backbone_utils import BackboneMixin
+from transformers.modeling_outputs import BackboneOutput
+from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from .block import CrateLayer, CrateStack, RecordZ, RecordZHalf
+from .configuration_crate import CrateConfig
+from .embeddings import CrateEmbeddings
+from .ista import _ProximalBlock
+from .mssa import AttentionMap, FixedOutput
+
+
+@dataclass
+class CrateModelOutput(ModelOutput):
+    """What :class:`CrateModel` returns.
+
+    Args:
+        last_hidden_state: Z^L, (B, N, D).
+        pooler_output: Class token or mean over tokens, (B, D).
+        hidden_states: Z^0 .. Z^L when recorded.
+        attentions: Per layer (B, K, N, N) when recorded, under any attention implementation.
+        z: Z^0 .. Z^L when recorded; ``z[l]`` is the input of layer l.
+        z_half: Z^{l+1/2} per layer when recorded.
+    """
+
+    last_hidden_state: torch.FloatTensor | None = None
+    pooler_output: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor | None, ...] | None = None
+    attentions: tuple[torch.FloatTensor | None, ...] | None = None
+    z: tuple[torch.FloatTensor | None, ...] | None = None
+    z_half: tuple[torch.FloatTensor | None, ...] | None = None
+
+
+@dataclass
+class CrateImageClassifierOutput(ModelOutput):
+    """What :class:`CrateForImageClassification` returns.
+
+    Args:
+        loss: Cross-entropy when labels were given.
+        logits: (B, C).
+        hidden_states: As in :class:`CrateModelOutput`, and so are the following.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor | None, ...] | None = None
+    attentions: tuple[torch.FloatTensor | None, ...] | None = None
+    z: tuple[torch.FloatTensor | None, ...] | None = None
+    z_half: tuple[torch.FloatTensor | None, ...] | None = None
+
+
+def _uniform_fan_in(tensor: torch.Tensor, fan_in: int, gain: float) -> None:
+    bound = gain * (3.0 / fan_in) ** 0.5
+    init.uniform_(tensor, -bound, bound)
+
+
+class CratePreTrainedModel(PreTrainedModel):
+    """Loading, saving and initialisation shared by the family.
+
+    Fresh weights follow the authors: PyTorch's default for linear maps, Kaiming uniform for
+    dictionaries, standard deviation ``position_init_std`` for positions and class token.
+    """
+
+    config: CrateConfig
+    base_model_prefix = "crate"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["CrateLayer", "CrateEmbeddings"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {
+        "hidden_states": CrateLayer,
+        "attentions": OutputRecorder(AttentionMap, index=0),
+        "z": OutputRecorder(RecordZ, index=0),
+        "z_half": OutputRecorder(RecordZHalf, index=0),
+    }
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            fan_in = module.weight[0].numel()
+            _uniform_fan_in(module.weight, fan_in, gain=3**-0.5)
+            if module.bias is not None:
+                _uniform_fan_in(module.bias, fan_in, gain=3**-0.5)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, FixedOutput):
+            _uniform_fan_in(module.weight, module.weight.shape[1], gain=3**-0.5)
+        elif isinstance(module, _ProximalBlock):
+            self._init_proximal_block(module)
+        elif isinstance(module, CrateEmbeddings):
+            std = self.config.position_init_std
+            init.normal_(module.cls_token, std=std)
+            init.normal_(module.position_embeddings, std=std)
+
+    def _init_proximal_block(self, block: _ProximalBlock) -> None:
+        # Fan-in is the width for every dictionary; PyTorch would take the atoms of an
+        # overcomplete one and start it sqrt(M / D) too small.
+        width = block.dictionary.shape[0]
+        _uniform_fan_in(block.dictionary, width, gain=2**0.5)
+        if getattr(block, "synthesis", None) is not None:
+            _uniform_fan_in(block.synthesis, width, gain=2**0.5)
+        if isinstance(block.step_size, nn.Parameter):
+            init.constant_(block.step_size, block.initial_step_size)
+        if isinstance(block.threshold, nn.Parameter):
+            init.constant_(block.threshold, block.initial_threshold)
+
+
+def _recording(config: CrateConfig, kwargs: dict) -> dict:
+    """Recording requests of a call, falling back to the configuration as Hugging Face does."""
+    keys = ("output_attentions", "output_z", "output_z_half")
+    return {key: kwargs.pop(key, getattr(config, key, None)) for key in keys}
+
+
+class CrateModel(CratePreTrainedModel):
+    """The encoder: patches to tokens, then L white-box layers.
+
+    Image sizes other than the configured one are accepted when they are multiples of the patch;
+    positions are then interpolated.
+    """
+
+    # A classifier's checkpoint is a fine source for its encoder.
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
+
+    def __init__(self, config: CrateConfig):
+        super().__init__(config)
+        self.embeddings = CrateEmbeddings(config)
+        self.stack = CrateStack(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embeddings.patch_embeddings
+
+    def pool(self, z: torch.Tensor) -> torch.Tensor:
+        """Tokens (B, N, D) to the feature (B, D) that ``config.pooling`` names."""
+        return z[:, 0] if self.config.pooling == "cls" else z.mean(dim=1)
+
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    def forward(self, pixel_values: torch.Tensor, **kwargs) -> CrateModelOutput:
+        """Run the encoder.
+
+        Args:
+            pixel_values: (B, channels, height, width).
+            kwargs: ``output_hidden_states``, ``output_attentions``, ``output_z``,
+                ``output_z_half``: True, or the layer indices wanted (others come as ``None``).
+        """
+        recording = _recording(self.config, kwargs)
+        kwargs.pop("output_hidden_states", None)
+        kwargs.pop("interpolate_pos_encoding", None)
+        z = self.stack(self.embeddings(pixel_values), **recording, **kwargs)
+        return CrateModelOutput(last_hidden_state=z, pooler_output=self.pool(z))
+
+
+class CrateClassifier(nn.Module):
+    """LayerNorm, an optional linear projection, and the class scores: (B, D) to (B, C)."""
+
+    def __init__(self, config: CrateConfig):
+        super().__init__()
+        width = config.hidden_size
+        self.norm = nn.LayerNorm(width, eps=config.classifier_norm_eps)
+        self.projection = None
+        if config.projection_size is not None:
+            self.projection = nn.Linear(width, config.projection_size)
+            width = config.projection_size
+        self.linear = nn.Linear(width, config.num_labels)
+
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+        feature = self.norm(feature)
+        if self.projection is not None:
+            feature = self.projection(feature)
+        return self.linear(feature)
+
+
+class CrateForImageClassification(CratePreTrainedModel):
+    """The image classifier: encoder, pooled feature, linear classifier."""
+
+    def __init__(self, config: CrateConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.crate = CrateModel(config)
+        self.classifier = CrateClassifier(config)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None, **kwargs
+    ) -> CrateImageClassifierOutput:
+        """Score images.
+
+        Args:
+            pixel_values: (B, channels, height, width).
+            labels: Class indices (B,), for the cross-entropy loss.
+            kwargs: Recording requests, see :meth:`CrateModel.forward`.
+        """
+        outputs = self.crate(pixel_values, **kwargs)
+        logits = self.classifier(outputs.pooler_output)
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels, logits, self.config, **kwargs)
+        return CrateImageClassifierOutput(
+            loss=loss,
+            logits=logits,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            z=outputs.z,
+            z_half=outputs.z_half,
+        )
+
+
+class CrateBackbone(BackboneMixin, CratePreTrainedModel):
+    """Feature maps of chosen layers for detectors and segmenters.
+
+    ``out_features`` names ``stem`` (Z^0) and ``stage1`` .. ``stageL`` (Z^1 .. Z^L); every map is
+    (B, D, rows, columns) at the patch grid.
+    """
+
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
+
+    def __init__(self, config: CrateConfig):
+        super().__init__(config)
+        self.num_features = [config.hidden_size] * (config.num_hidden_layers + 1)
+        self.crate = CrateModel(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.crate.get_input_embeddings()
+
+    @can_return_tuple
+    def forward(self, pixel_values: torch.Tensor, **kwargs) -> BackboneOutput:
+        """Run the encoder and reshape the chosen layers' patch tokens to maps.
+
+        Args:
+            pixel_values: (B, channels, height, width).
+            kwargs: Recording requests, see :meth:`CrateModel.forward`.
+        """
+        asked = kwargs.pop("output_hidden_states", None)
+        if asked is None:
+            asked = self.config.output_hidden_states
+        outputs = self.crate(pixel_values, output_hidden_states=True, **kwargs)
+        grid = self.crate.embeddings.patch_embeddings.grid(pixel_values)
+        maps = tuple(
+            z[:, 1:].transpose(1, 2).unflatten(2, grid).contiguous()
+            for stage, z in zip(self.stage_names, outputs.hidden_states, strict=True)
+            if stage in self.out_features
+        )
+        return BackboneOutput(
+            feature_maps=maps,
+            hidden_states=outputs.hidden_states if asked else None,
+            attentions=outputs.attentions,
+        )
+
+
+__all__ = [
+    "CrateBackbone",
+    "CrateForImageClassification",
+    "CrateImageClassifierOutput",
+    "CrateModel",
+    "CrateModelOutput",
+    "CratePreTrainedModel",
+]
