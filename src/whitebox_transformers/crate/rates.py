@@ -1,0 +1,300 @@
+"""What a white-box transformer optimises: coding rates, their differences, their exact gradients.
+
+A coding rate counts the nats needed to code a set of tokens up to the precision ``eps``. The
+objective (arXiv 2311.13110) is to expand the whole set, compress it within each of K subspaces,
+and keep it sparse:
+
+    maximise   R(Z) - R^c(Z | U_1..U_K) - lambda ||Z||_0
+
+Shapes: N tokens, d width, K subspaces, P subspace width; ``...`` any leading batch axes. Tokens
+are rows here and columns in the paper, so ``z`` is the paper's Z^T.
+
+Two conventions of R^c exist and disagree even about the direction of MSSA, so results must name
+theirs:
+
+* ``definition``: `compression_rate` of raw tokens, ``eps`` squared inside as in the paper;
+* ``published``: `published_compression_rate` as in the authors' plotting code.
+
+Precision: projections are float32 or better, Gram matrices float64 (float32 on devices without),
+whatever the input dtype or autocast says: identical tokens at the width of ViT-Base have condition
+numbers near 1e8. Only the smaller Gram matrix is ever made. Every function is differentiable and
+returns one value per leading index, in float32 or better.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def coding_rate(z: Tensor, eps: float = 0.1) -> Tensor:
+    """R(Z) = 1/2 logdet(I + alpha Z Z^T) with alpha = d / (N eps^2).
+
+    Args:
+        z: Tokens (..., N, d).
+        eps: Coding precision; squared inside.
+
+    Returns:
+        Rate in nats (...).
+
+    Raises:
+        ValueError: No tokens, no dimensions, non-finite entries, or ``eps`` not positive.
+    """
+    return _rate(_tokens(z), _squared(eps))
+
+
+def projections_rate(w: Tensor, eps: float = 0.1) -> Tensor:
+    """Sum over K of R of the projections ``w`` (..., K, N, P): R^c when they are U_k^T Z.
+
+    ``eps``, result and errors are those of `coding_rate`.
+    """
+    return _rate(_tokens(w, axes=3), _squared(eps)).sum(-1)
+
+
+def compression_rate(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
+    """R^c(Z | U) = sum_k 1/2 logdet(I + gamma (U_k^T Z)(U_k^T Z)^T), gamma = P / (N eps^2).
+
+    Args:
+        z: Tokens (..., N, d).
+        u: Subspace bases (K, d, P); they need not be orthonormal.
+        eps: Coding precision; squared inside.
+
+    Returns:
+        Rate in nats (...).
+
+    Raises:
+        ValueError: As `coding_rate`, or ``u`` does not fit ``z``.
+    """
+    return projections_rate(_project(*_tokens_and_bases(z, u)), eps)
+
+
+def published_compression_rate(w: Tensor, eps_squared: float = 0.01) -> Tensor:
+    """R^c as the authors' plotting code computes it: the convention ``published``.
+
+    Tokens are normalised before the projection, and each row of each head is scaled to unit
+    length here. A zero row stays zero, where the authors' code divides by zero.
+
+    Args:
+        w: Projections U_k^T LN1(Z) (..., K, N, P), e.g. a layer's ``mssa.subspaces`` output.
+        eps_squared: The square of the precision; called ``eps`` in the authors' code.
+
+    Returns:
+        Rate in nats (...), at most K P / 2 * ln(1 + 1 / eps_squared).
+
+    Raises:
+        ValueError: As `coding_rate`.
+    """
+    w = _tokens(w, axes=3)
+    return _rate(unit_norm(w.to(_gram_dtype(w))), eps_squared).sum(-1).to(w.dtype)
+
+
+def rate_reduction(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
+    """Delta R(Z | U) = R(Z) - R^c(Z | U); arguments and errors as `compression_rate`."""
+    return coding_rate(z, eps) - compression_rate(z, u, eps)
+
+
+def sparse_rate_reduction(
+    z: Tensor, u: Tensor, eps: float = 0.1, sparsity_weight: float = 0.1, norm: str = "l0"
+) -> Tensor:
+    """The objective: R(Z) - R^c(Z | U) - lambda ||Z||.
+
+    Args:
+        z: Tokens (..., N, d).
+        u: Subspace bases (K, d, P).
+        eps: Coding precision; squared inside.
+        sparsity_weight: lambda.
+        norm: ``"l0"`` counts non-zero entries (no gradient flows through the count); ``"l1"``
+            sums absolute values.
+
+    Returns:
+        Objective (...), to be maximised.
+
+    Raises:
+        ValueError: As `compression_rate`, or ``norm`` is unknown.
+    """
+    if norm not in ("l0", "l1"):
+        raise ValueError(f"norm is {norm!r}; expected 'l0' or 'l1'")
+    reduction = rate_reduction(z, u, eps)
+    size = torch.linalg.vector_norm(
+        z.to(reduction.dtype), ord=0 if norm == "l0" else 1, dim=(-2, -1)
+    )
+    return reduction - sparsity_weight * size
+
+
+def supervised_compression_rate(z: Tensor, membership: Tensor, eps: float = 0.1) -> Tensor:
+    """R^c(Z | Pi) = sum_k tr(Pi_k)/(2N) logdet(I + d/(tr(Pi_k) eps^2) Z Pi_k Z^T), from MCR^2.
+
+    Unlike R^c of subspaces each group carries the weight tr(Pi_k)/N. A group without members
+    contributes nothing.
+
+    Args:
+        z: Samples or tokens (..., N, d).
+        membership: Either labels (..., N) of an integer dtype, or the diagonals of Pi_1..Pi_K
+            (..., K, N), floating and not negative.
+        eps: Coding precision; squared inside.
+
+    Returns:
+        Rate in nats (...).
+
+    Raises:
+        ValueError: As `coding_rate`, or ``membership`` does not fit ``z`` or is negative.
+    """
+    z = _tokens(z)
+    tokens, width = z.shape[-2:]
+    precise = z.to(_gram_dtype(z))[..., None, :, :]  # (..., 1, N, d), against (..., K, ...)
+    members = _memberships(membership, precise)  # (..., K, N)
+    count = members.sum(-1)
+    scale = width / (count.where(count > 0, 1.0) * _squared(eps))[..., None, None]
+    weighted = members[..., None] * precise  # rows of Pi_k Z^T
+    # Pi Z Z^T is not symmetric, but a square root of Pi would have an infinite slope at 0.
+    gram = weighted @ precise.mT if _fewer_tokens(z) else weighted.mT @ precise
+    volume = 0.5 * torch.linalg.slogdet(_plus_identity(scale * gram)).logabsdet
+    return (count / tokens * volume).sum(-1).to(z.dtype)
+
+
+def supervised_rate_reduction(z: Tensor, membership: Tensor, eps: float = 0.1) -> Tensor:
+    """The MCR^2 objective R(Z) - R^c(Z | Pi); arguments and errors as its second term."""
+    return coding_rate(z, eps) - supervised_compression_rate(z, membership, eps)
+
+
+def coding_rate_gradient(z: Tensor, eps: float = 0.1) -> Tensor:
+    """The exact gradient of `coding_rate`: alpha (I + alpha Z Z^T)^{-1} Z, shaped as ``z``."""
+    return _rate_gradient(_tokens(z), _squared(eps))
+
+
+def compression_rate_gradient(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
+    """The exact gradient of `compression_rate` with respect to ``z``, shaped as ``z``.
+
+    gamma sum_k U_k (I + gamma (U_k^T Z)(U_k^T Z)^T)^{-1} U_k^T Z: the expression whose
+    first-order expansion becomes subspace attention.
+    """
+    z, u = _tokens_and_bases(z, u)
+    per_subspace = _rate_gradient(_project(z, u), _squared(eps))  # (..., K, N, P)
+    with _no_autocast(z):
+        return torch.einsum("...knp,kdp->...nd", per_subspace, u)
+
+
+def subspace_bases(weight: Tensor, heads: int) -> Tensor:
+    """Read U_1..U_K out of the weight of a layer's projection.
+
+    Args:
+        weight: (K P, d); rows k P .. (k+1) P - 1 are U_k^T.
+        heads: K.
+
+    Returns:
+        Bases (K, d, P), a view.
+
+    Raises:
+        ValueError: The rows do not divide into ``heads``.
+    """
+    rows, width = weight.shape
+    if heads < 1 or rows % heads:
+        raise ValueError(f"{rows} rows of the projection do not divide into {heads} subspaces")
+    return weight.view(heads, rows // heads, width).mT
+
+
+def unit_norm(z: Tensor) -> Tensor:
+    """Scale every token (..., d) to unit length; a zero token stays zero, also in gradients."""
+    length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+    return z / length.where(length > 0, 1.0)
+
+
+def nonzero_share(z: Tensor) -> Tensor:
+    """||Z||_0 / (d N): the share of entries of ``z`` (..., N, d) that are not exactly zero."""
+    return torch.count_nonzero(z, dim=(-2, -1)) / (z.shape[-2] * z.shape[-1])
+
+
+def _rate(z: Tensor, eps_squared: float) -> Tensor:
+    """1/2 logdet(I + scale Z Z^T) of tokens (..., N, d), from a Cholesky factor."""
+    factor = _cholesky(*_small_side(z, eps_squared))
+    return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1).to(z.dtype)
+
+
+def _rate_gradient(z: Tensor, eps_squared: float) -> Tensor:
+    side, scale = _small_side(z, eps_squared)
+    solved = scale * torch.cholesky_solve(side, _cholesky(side, scale))
+    return (solved if _fewer_tokens(z) else solved.mT).to(z.dtype)
+
+
+def _small_side(z: Tensor, eps_squared: float) -> tuple[Tensor, float]:
+    """The tokens with the shorter axis first, and d / (N eps^2)."""
+    if not eps_squared > 0:
+        raise ValueError(f"the squared precision is {eps_squared}; expected a positive number")
+    tokens, width = z.shape[-2:]
+    precise = z.to(_gram_dtype(z))
+    return precise if _fewer_tokens(z) else precise.mT, width / (tokens * eps_squared)
+
+
+def _fewer_tokens(z: Tensor) -> bool:
+    return z.shape[-2] < z.shape[-1]
+
+
+def _cholesky(side: Tensor, scale: float) -> Tensor:
+    """Lower factor of I + scale * side side^T."""
+    factor, failed = torch.linalg.cholesky_ex(_plus_identity(scale * (side @ side.mT)))
+    if failed.any() or not factor.diagonal(dim1=-2, dim2=-1).isfinite().all():
+        raise ValueError(
+            "the coding rate cannot be computed: the tokens hold NaN or infinite entries, "
+            f"or are too large for {side.dtype}"
+        )
+    return factor
+
+
+def _plus_identity(matrix: Tensor) -> Tensor:
+    return matrix + torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+
+
+def _project(z: Tensor, u: Tensor) -> Tensor:
+    """U_k^T z for every subspace: (..., N, d), (K, d, P) -> (..., K, N, P)."""
+    with _no_autocast(z):
+        return torch.einsum("...nd,kdp->...knp", z, u)
+
+
+def _no_autocast(z: Tensor) -> torch.autocast:
+    return torch.autocast(device_type=z.device.type, enabled=False)
+
+
+def _gram_dtype(z: Tensor) -> torch.dtype:
+    return torch.float32 if z.device.type == "mps" else torch.float64
+
+
+def _squared(eps: float) -> float:
+    if not eps > 0:
+        raise ValueError(f"eps is {eps}; expected a positive precision")
+    return eps**2
+
+
+def _tokens(z: Tensor, axes: int = 2) -> Tensor:
+    """``z`` in float32 or better, once its shape is known to make sense."""
+    if z.dim() < axes or 0 in z.shape[-axes:]:
+        expected = "(..., N, d)" if axes == 2 else "(..., K, N, P)"
+        raise ValueError(f"the shape is {tuple(z.shape)}; expected {expected}, no axis empty")
+    if not z.is_floating_point():
+        raise ValueError(f"the dtype is {z.dtype}; expected real floating-point tokens")
+    return z.to(torch.promote_types(z.dtype, torch.float32))
+
+
+def _tokens_and_bases(z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    z = _tokens(z)
+    if u.dim() != 3 or u.shape[1] != z.shape[-1] or 0 in u.shape:
+        raise ValueError(
+            f"the bases have shape {tuple(u.shape)}; expected (K, d, P) with d = {z.shape[-1]}"
+        )
+    z = z.to(torch.promote_types(z.dtype, u.dtype))
+    return z, u.to(z.dtype)
+
+
+def _memberships(membership: Tensor, z: Tensor) -> Tensor:
+    """Diagonals of Pi_1..Pi_K (..., K, N) from labels (..., N) or from weights."""
+    if membership.dim() == 0 or membership.shape[-1] != z.shape[-2]:
+        raise ValueError(
+            f"membership has shape {tuple(membership.shape)}; expected labels (..., N) or "
+            f"weights (..., K, N) with N = {z.shape[-2]}"
+        )
+    if (membership < 0).any():
+        raise ValueError("membership has negative entries; expected labels or weights from 0 up")
+    if not membership.is_floating_point():
+        membership = torch.nn.functional.one_hot(membership.long()).mT
+    elif membership.dim() < 2:
+        raise ValueError("membership weights have one axis; expected (..., K, N)")
+    return membership.to(z.dtype)
