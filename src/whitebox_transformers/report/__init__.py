@@ -1,0 +1,1 @@
+"""Reports on a run: figures, and one self-contained page."""

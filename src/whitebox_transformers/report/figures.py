@@ -1,0 +1,188 @@
+"""The figures as PNG files, drawn with matplotlib from the same objects as the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from whitebox_transformers.extras import require
+from whitebox_transformers.report.content import (
+    AttentionOfImage,
+    Chart,
+    Curve,
+    HeatmapGrid,
+    Prediction,
+    Report,
+)
+from whitebox_transformers.report.palette import COLOR_MAP, DASHES, LIGHT, on_white
+from whitebox_transformers.training.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 150
+MOST_IN_A_ROW = 6
+MOST_MARKERS = 30
+_STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#e2e5ea",
+    "axes.edgecolor": "#565d69",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+
+def write_figures(report: Report, folder: Path) -> list[Path]:
+    """Write every picture of a report as a PNG and return the paths.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    with require("matplotlib", extra="analysis").rc_context(_STYLE):
+        return [_save(figure, folder / f"{name}.png") for name, figure in _figures(report)]
+
+
+def _figures(report: Report) -> Iterator[tuple[str, Figure]]:
+    """Name and picture, one at a time."""
+    for section in report.sections:
+        for chart in section.charts:
+            yield chart.key, _draw_chart(chart)
+        for grid in section.heatmaps:
+            yield grid.key, _draw_heatmaps(grid)
+    for index, image in enumerate(report.attention, start=1):
+        yield f"attention-{index}", _draw_attention(image)
+    if report.predictions:
+        yield "predictions", _draw_predictions(report.predictions)
+
+
+def _draw_chart(chart: Chart) -> Figure:
+    """Curves with spread bands; the legend stands beneath the axes and hides nothing."""
+    figure = _figure(6.2, 4.4)
+    axes = figure.add_subplot()
+    for curve in chart.curves:
+        _draw_curve(axes, curve)
+    axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+    axes.set_title(chart.title, loc="left", fontsize=11, fontweight="bold")
+    axes.xaxis.set_major_locator(require("matplotlib.ticker", "analysis").MaxNLocator(integer=True))
+    spread = any(curve.std is not None for curve in chart.curves)
+    figure.legend(
+        loc="outside lower left",
+        ncols=min(len(chart.curves), 3),
+        title="band: ± 1 standard deviation over samples" if spread else None,
+        title_fontsize="small",
+        fontsize="small",
+        alignment="left",
+    )
+    return figure
+
+
+def _draw_heatmaps(grid: HeatmapGrid) -> Figure:
+    """Matrices on one colour scale, blocks outlined."""
+    figure, panels = _panels(len(grid.items), 1.9, 2.1)
+    shown = None
+    for panel, item in zip(panels, grid.items, strict=False):
+        shown = panel.imshow(
+            item.values, cmap=COLOR_MAP, vmin=grid.low, vmax=grid.high, interpolation="nearest"
+        )
+        panel.set_title(item.title, fontsize=9)
+        _outline_blocks(panel, len(item.values), item.blocks)
+    _heading(figure, grid.title)
+    if shown is not None:
+        figure.colorbar(shown, ax=figure.axes, label=grid.scale_label, shrink=0.8)
+    return figure
+
+
+def _draw_attention(image: AttentionOfImage) -> Figure:
+    """The image, then one map per head over the same area; control heads follow in grey."""
+    control = image.control if image.control is not None else []
+    maps = image.maps[image.layer]
+    figure, panels = _panels(1 + len(maps) + len(control), 1.6, 1.85)
+    height, width = image.picture.shape[:2]
+    panels[0].imshow(image.picture, extent=(0, width, height, 0))
+    panels[0].set_title("image", fontsize=9)
+    titled = [(f"head {head}", weights, COLOR_MAP) for head, weights in enumerate(maps, start=1)]
+    titled += [(f"control {head}", grey, "gray") for head, grey in enumerate(control, start=1)]
+    for panel, (title, weights, colors) in zip(panels[1:], titled, strict=False):
+        panel.imshow(weights, cmap=colors, vmin=0, extent=(0, width, height, 0))
+        panel.set_title(title, fontsize=9)
+    name = _literal(image.name)
+    _heading(figure, f"Attention of the class token, layer {image.layer}: {name}")
+    return figure
+
+
+def _draw_predictions(predictions: list[Prediction]) -> Figure:
+    """One row per image: the image, and bars of its most probable classes."""
+    figure = _figure(6.4, 0.5 + 1.5 * len(predictions))
+    rows = figure.subplots(len(predictions), 2, squeeze=False, width_ratios=(1, 3))
+    for (picture, bars), prediction in zip(rows, predictions, strict=True):
+        picture.imshow(prediction.picture)
+        picture.set_axis_off()
+        labels, shares = zip(*reversed(prediction.ranking), strict=True)
+        places = range(len(labels))
+        bars.barh(places, [100 * share for share in shares], color=LIGHT["train"])
+        bars.set_yticks(places, [_literal(label) for label in labels], fontsize=8)
+        bars.set_xlim(0, 100)
+        bars.grid(visible=False)
+        truth = "" if prediction.truth is None else f" (labelled {_literal(prediction.truth)})"
+        bars.set_title(_literal(prediction.name) + truth, loc="left", fontsize=9)
+    rows[-1][1].set_xlabel("probability (%)")
+    return figure
+
+
+def _draw_curve(axes: Axes, curve: Curve) -> None:
+    color, dashes = on_white(curve), DASHES.get(curve.role)
+    (line,) = axes.plot(curve.x, curve.mean, color=color, label=_literal(curve.name), linewidth=1.8)
+    if dashes:
+        line.set_dashes(dashes)
+    if len(curve.x) <= MOST_MARKERS:
+        line.set(marker="o", markersize=4, markerfacecolor="white" if dashes else color)
+    if curve.std is not None:
+        mean, std = np.asarray(curve.mean), np.asarray(curve.std)
+        axes.fill_between(curve.x, mean - std, mean + std, color=color, alpha=0.14, linewidth=0)
+
+
+def _outline_blocks(panel: Axes, size: int, blocks: int) -> None:
+    rectangle = require("matplotlib.patches", "analysis").Rectangle
+    side = size / blocks
+    for block in range(blocks if blocks > 1 else 0):
+        corner = (block * side - 0.5, block * side - 0.5)
+        panel.add_patch(rectangle(corner, side, side, fill=False, edgecolor="white", linewidth=0.6))
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = require("matplotlib.figure", extra="analysis").Figure
+    return figure(figsize=(width, height), layout="constrained")
+
+
+def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A grid of panels without axes, at most six in a row."""
+    columns = min(count, MOST_IN_A_ROW)
+    rows = math.ceil(count / columns)
+    figure = _figure(max(width * columns + 0.8, 4.0), height * rows + 0.6)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for panel in panels:
+        panel.set_axis_off()
+    return figure, panels
+
+
+def _heading(figure: Figure, text: str) -> None:
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11, fontweight="bold")
+
+
+def _literal(text: str) -> str:
+    """Names given by users, with dollar signs that do not start a formula."""
+    return text.replace("$", r"\$")
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    write_whole(path, lambda place: figure.savefig(place, format="png", dpi=DOTS_PER_INCH))
+    return path

@@ -1,0 +1,256 @@
+"""What is measured layer by layer, the words that explain it, and the charts made of it.
+
+The expectations say what the derivation promises, not what was found: which way MSSA moves the
+compression rate depends on the convention, so every chart names its convention and shows the
+untrained control (arXiv 2311.13110, layer-wise analysis; conventions as in ``crate/rates.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from whitebox_transformers.report.axes import number
+from whitebox_transformers.report.content import Chart, Curve, Role, Section
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One quantity of every layer: mean and standard deviation over samples."""
+
+    mean: list[float]
+    std: list[float]
+
+
+LayerStatistics = Mapping[str, Statistic]
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    key: str
+    title: str
+    y_label: str
+    shows: str
+    expected: str = ""
+
+
+_PUBLISHED = (
+    "Convention published, as in the authors' plotting code: tokens after the layer's first "
+    r"LayerNorm, projected on its subspaces, every row of a head at unit length, $\epsilon^2=0.01$."
+)
+_DEFINITION = (
+    "Convention definition: raw tokens, projected on the layer's subspaces, lengths kept, "
+    r"$\epsilon=0.1$."
+)
+_RATES = [
+    _Quantity(
+        "rate-published-z",
+        r"Published $R^c$ at $Z^\ell$, before attention",
+        r"compression rate $R^c$ (nats)",
+        f"How many nats the tokens need when each head codes its own share. {_PUBLISHED}",
+        "Layers that compress step by step make this curve fall with depth, on train and "
+        "validation alike. An untrained network stays flat, so a fall was learned.",
+    ),
+    _Quantity(
+        "rate-published-z-half",
+        r"Published $R^c$ at $Z^{\ell+1/2}$, after attention",
+        r"compression rate $R^c$ (nats)",
+        "The same rate, by the same layer's subspaces, after its attention step was added. "
+        f"{_PUBLISHED}",
+        r"A step that draws the tokens of a head together lies below the value at $Z^\ell$ of the "
+        "same layer.",
+    ),
+    _Quantity(
+        "rate-definition-z",
+        r"Defined $R^c$ at $Z^\ell$, before attention",
+        r"compression rate $R^c$ (nats)",
+        f"The rate as the paper defines it. {_DEFINITION}",
+        "Lower means more compact, but token length counts here: longer tokens cost more nats. "
+        "Read it together with the norms.",
+    ),
+    _Quantity(
+        "rate-definition-z-half",
+        r"Defined $R^c$ at $Z^{\ell+1/2}$, after attention",
+        r"compression rate $R^c$ (nats)",
+        f"The defined rate after the attention step was added. {_DEFINITION}",
+        "A gradient step on this rate would lower it. Adding attention output lengthens tokens "
+        "and may raise it instead, even while the published rate falls.",
+    ),
+]
+_EXPANSION = [
+    _Quantity(
+        "rate-raw",
+        r"$R(Z^\ell)$ of raw tokens",
+        "coding rate $R$ (nats)",
+        r"Nats needed for all tokens without subspaces, $\alpha=d/(N\epsilon^2)$, $\epsilon=0.1$.",
+        "The objective wants this high while the compression rate is low: the whole stays spread "
+        "out, each group becomes compact.",
+    ),
+    _Quantity(
+        "rate-unit",
+        r"$R(Z^\ell)$ of unit-norm tokens",
+        "coding rate $R$ (nats)",
+        "The same with every token scaled to length one, so that only directions count.",
+        "A representation that does not collapse keeps this from falling towards zero.",
+    ),
+    _Quantity(
+        "norm-z",
+        r"Length of the tokens at $Z^\ell$",
+        "mean Euclidean norm",
+        "Average length of a token entering the layer. Layer 1 receives the embedding.",
+        r"Every sparsification step rebuilds the tokens from LayerNorm, so lengths stay bounded "
+        "from layer 2 on.",
+    ),
+    _Quantity(
+        "norm-z-half",
+        r"Length of the tokens at $Z^{\ell+1/2}$",
+        "mean Euclidean norm",
+        "Average length of a token after the attention step was added.",
+        r"The gap to the length at $Z^\ell$ is the size of the attention step.",
+    ),
+]
+_SPARSITY = [
+    _Quantity(
+        "nonzero-share",
+        "Share of coefficients that are not zero",
+        "non-zero share (0 to 1)",
+        r"$\Vert Z^{\ell+1}\Vert_0/(dN)$: exact non-zeros after the layer's ISTA step, "
+        "class token included, averaged over samples.",
+        "Sparsification lowers this with depth. An untrained network zeroes many entries too, so "
+        "only the gap to the control was learned. A rise in the last layer is common: the linear "
+        "classifier reads it.",
+    ),
+]
+_CHAPTERS = [
+    (
+        "compression",
+        "Compression",
+        "The attention step of every layer is derived as a descent step on the compression rate "
+        "$R^c$. Two conventions are in use and need not agree; both are shown, before and after "
+        "the step.",
+        _RATES,
+    ),
+    (
+        "sparsity",
+        "Sparsity",
+        "The second step of every layer is one proximal step towards a sparse code in the layer's "
+        "dictionary.",
+        _SPARSITY,
+    ),
+    (
+        "expansion",
+        "Expansion and length",
+        "The objective also asks that all tokens together keep a high coding rate $R$; otherwise "
+        "mapping everything to one point would compress perfectly.",
+        _EXPANSION,
+    ),
+]
+_CURVES: dict[str, tuple[str, Role]] = {
+    "control": ("untrained control, validation", "control"),
+    "train": ("train", "train"),
+    "validation": ("validation", "validation"),
+}
+OVER_TRAINING = ("rate-published-z", "nonzero-share")
+
+
+def layer_sections(measured: Mapping[str, LayerStatistics]) -> list[Section]:
+    """Chapters of every quantity that at least one of the sets has.
+
+    Args:
+        measured: Statistics by ``"train"``, ``"validation"`` and ``"control"``, each a mapping
+            from quantity (the keys above) to its statistic.
+    """
+    sections = []
+    for key, title, introduction, quantities in _CHAPTERS:
+        charts = [
+            _chart(quantity, _sets(measured, quantity.key))
+            for quantity in quantities
+            if any(quantity.key in statistics for statistics in measured.values())
+        ]
+        if charts:
+            sections.append(Section(key, title, introduction, charts))
+    return sections
+
+
+def training_section(by_step: Mapping[int, LayerStatistics]) -> Section | None:
+    """Rate and sparsity by layer, one curve per kept checkpoint; None if nothing was kept."""
+    steps = sorted(by_step)
+    charts = []
+    for quantity in (*_RATES, *_SPARSITY):
+        held = [step for step in steps if quantity.key in by_step[step]]
+        if quantity.key not in OVER_TRAINING or not held:
+            continue
+        last = max(len(held) - 1, 1)
+        curves = [
+            replace(
+                _curve(f"step {step:,}", "step", by_step[step][quantity.key]),
+                shade=place / last,
+                std=None,
+            )
+            for place, step in enumerate(held)
+        ]
+        charts.append(
+            Chart(
+                f"training-{quantity.key}",
+                quantity.title,
+                quantity.y_label,
+                "layer",
+                curves,
+                "Validation samples, one curve per kept checkpoint, from grey (early) to blue.",
+                "If training is what compresses and sparsifies, the curves sink one after another.",
+            )
+        )
+    if not charts:
+        return None
+    return Section(
+        "over-training",
+        "Over training",
+        "The same measurements at the checkpoints the run kept; step 0 is the untrained control.",
+        charts,
+    )
+
+
+def findings(measured: Mapping[str, LayerStatistics]) -> list[str]:
+    """First and last layer of the main quantities, trained beside untrained, as sentences."""
+    sentences = []
+    for quantity in (_RATES[0], *_SPARSITY):
+        if quantity.key not in measured.get("validation", {}):
+            continue
+        trained = measured["validation"][quantity.key].mean
+        sentence = f"{quantity.title}: {_first_to_last(trained)} on validation"
+        control = measured.get("control", {}).get(quantity.key)
+        if control is not None:
+            sentence += f"; the untrained control {_first_to_last(control.mean)}"
+        sentences.append(sentence + ".")
+    return sentences
+
+
+def _sets(measured: Mapping[str, LayerStatistics], key: str) -> list[Curve]:
+    return [
+        _curve(name, role, measured[which][key])
+        for which, (name, role) in _CURVES.items()
+        if key in measured.get(which, {})
+    ]
+
+
+def _chart(quantity: _Quantity, curves: list[Curve]) -> Chart:
+    return Chart(
+        quantity.key,
+        quantity.title,
+        quantity.y_label,
+        "layer",
+        curves,
+        quantity.shows,
+        quantity.expected,
+    )
+
+
+def _curve(name: str, role: Role, statistic: Statistic) -> Curve:
+    layers = [float(layer) for layer in range(1, len(statistic.mean) + 1)]
+    return Curve(name, role, layers, statistic.mean, statistic.std)
+
+
+def _first_to_last(values: list[float]) -> str:
+    if len(values) == 1:
+        return number(values[0])
+    return f"{number(values[0])} in layer 1, {number(values[-1])} in layer {len(values)}"

@@ -1,0 +1,90 @@
+"""The HTML page of a report: one file, no network, readable without script."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+
+from whitebox_transformers.report.chart_cards import draw_section, draw_table
+from whitebox_transformers.report.content import Report
+from whitebox_transformers.report.image_cards import draw_attention, draw_predictions
+from whitebox_transformers.report.notation import to_html, to_text
+from whitebox_transformers.report.palette import style_sheet
+
+
+def render_page(report: Report) -> str:
+    """The whole page as text; every picture, style and script is inside it."""
+    title = escape(to_text(report.title))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_asset('page.css')}{style_sheet()}</style></head><body>"
+        '<a class="skip" href="#main">Skip to the results</a>'
+        f"{_header(report)}{_navigation(report)}"
+        f'<main id="main">{_main(report)}</main>'
+        "<footer>Written by whitebox-transformers. The numbers of every chart are in the file "
+        "beside this page.</footer>"
+        f"<script>{_asset('page.js')}</script></body></html>"
+    )
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _header(report: Report) -> str:
+    facts = "".join(
+        f"<div><dt>{to_html(label)}</dt><dd>{to_html(value)}</dd></div>"
+        for label, value in report.facts
+    )
+    return (
+        f'<header><p class="kind">White-box report</p><h1>{escape(report.title)}</h1>'
+        f'<p class="lead">{to_html(report.subtitle)}</p><dl class="facts">{facts}</dl></header>'
+    )
+
+
+def _chapters(report: Report) -> list[tuple[str, str]]:
+    chapters = [(section.key, section.title) for section in report.sections]
+    if report.attention:
+        chapters.append(("attention", "Attention"))
+    if report.predictions:
+        chapters.append(("predictions", "Predictions"))
+    return [*chapters, ("provenance", "Provenance")]
+
+
+def _navigation(report: Report) -> str:
+    links = "".join(
+        f'<li><a href="#{key}">{to_html(title)}</a></li>' for key, title in _chapters(report)
+    )
+    return f'<nav aria-label="Chapters"><ul>{links}</ul></nav>'
+
+
+def _main(report: Report) -> str:
+    return "".join(
+        [
+            _sentences("findings", "What was measured", report.findings),
+            _sentences("warnings", "Left out", report.warnings),
+            draw_table(report.table) if report.table else "",
+            *map(draw_section, report.sections),
+            draw_attention(report.attention),
+            draw_predictions(report.predictions),
+            _provenance(report),
+        ]
+    )
+
+
+def _sentences(kind: str, title: str, sentences: list[str]) -> str:
+    if not sentences:
+        return ""
+    items = "".join(f"<li>{to_html(sentence)}</li>" for sentence in sentences)
+    return f'<section><h2>{title}</h2><div class="{kind}"><ul>{items}</ul></div></section>'
+
+
+def _provenance(report: Report) -> str:
+    rows = "".join(
+        f"<dt>{to_html(label)}</dt><dd>{to_html(value)}</dd>" for label, value in report.provenance
+    )
+    return (
+        '<section id="provenance"><h2>How these numbers were made</h2>'
+        f'<dl class="provenance">{rows}</dl></section>'
+    )
