@@ -1,0 +1,146 @@
+"""From a checkpoint in the authors' format to a Hugging Face folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from whitebox_transformers.convert.geometry import Choices
+from whitebox_transformers.convert.layouts import Layout, recognise
+from whitebox_transformers.convert.reading import Checkpoint, read_checkpoint
+from whitebox_transformers.convert.report import ConversionReport
+from whitebox_transformers.convert.writing import (
+    new_folder,
+    preprocessor_note,
+    refuse_existing,
+    write_card,
+    write_preprocessor,
+)
+from whitebox_transformers.crate import CrateConfig, CrateForImageClassification
+from whitebox_transformers.errors import UserError
+
+
+def convert(
+    file: str | Path,
+    out: str | Path,
+    heads: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    step_size: float | None = None,
+    threshold: float | None = None,
+    pool: str | None = None,
+    patch_size: int | tuple[int, int] | None = None,
+    apply_head: bool = False,
+) -> ConversionReport:
+    """Convert ``file`` into the new folder ``out``, which ``from_pretrained`` and pipelines read.
+
+    Every weight is used or, if the authors' own forward pass never reads it, dropped and listed.
+    The folder keeps the file's floating-point type; where weights differ in type, the narrowest
+    type that holds them all. It appears whole or not at all.
+
+    Args:
+        file: Checkpoint of PyTorch or safetensors; never executed.
+        out: Folder to write; must not exist.
+        heads: Number of subspaces, where the file does not decide it.
+        image_size: Pixels the position table was made for, one number or (height, width).
+        step_size: eta; the published 0.1 unless given.
+        threshold: lambda; the published 0.1 unless given.
+        pool: ``"cls"`` (published) or ``"mean"``.
+        patch_size: Pixels of a patch, where neither shapes nor image size decide it.
+        apply_head: Let the demo checkpoint's ``head``, which the authors never apply, follow
+            its ``mlp_head``.
+
+    Returns:
+        What was decided, used, dropped and ignored.
+
+    Raises:
+        UserError: Nothing was written, for the reason in the message.
+    """
+    out = Path(out)
+    choices = Choices(
+        heads, _pair(image_size), _pair(patch_size), step_size, threshold, pool, apply_head
+    )
+    refuse_existing(out)
+    checkpoint = read_checkpoint(file)
+    layout = recognise(checkpoint)
+    names, dropped = _account(checkpoint, layout, choices)
+    config, decisions = layout.configure(checkpoint, choices)
+    model = _assemble(checkpoint, names, config, layout)
+    no_preprocessor = preprocessor_note(config)
+    report = ConversionReport(
+        source=checkpoint.path,
+        out=out,
+        layout=layout.name,
+        decisions=tuple(decisions),
+        used=names,
+        dropped=dropped,
+        ignored=checkpoint.ignored,
+        notes=(no_preprocessor,) if no_preprocessor else (),
+        parameters=model.num_parameters(),
+        dtype=str(model.dtype).removeprefix("torch."),
+    )
+    with new_folder(out) as folder:
+        model.save_pretrained(folder)
+        if no_preprocessor is None:
+            write_preprocessor(config, folder, layout.resize_over_crop)
+        write_card(report, folder)
+    return report
+
+
+def _pair(size: int | Iterable[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    numbers = (size, size) if isinstance(size, int) else tuple(size)
+    if len(numbers) == 1:
+        numbers *= 2
+    if len(numbers) != 2 or min(numbers) < 1:
+        raise UserError(f"a size is {numbers}; expected one positive number, or height and width")
+    return numbers
+
+
+def _account(
+    checkpoint: Checkpoint, layout: Layout, choices: Choices
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Names of the weights to use and to drop; together they are exactly the file's."""
+    names, dropped = layout.names(checkpoint, choices), layout.unread(checkpoint, choices)
+    present = checkpoint.tensors.keys()
+    if missing := [key for key in names if key not in present]:
+        raise UserError(
+            f"{checkpoint.path} is a {layout.name} without {_listed(missing)}; is it complete?"
+        )
+    if unknown := [key for key in present if key not in names and key not in dropped]:
+        raise UserError(
+            f"{checkpoint.path} is a {layout.name} with weights it has no place for: "
+            f"{_listed(unknown)}; remove them if the model never used them"
+        )
+    return names, dropped
+
+
+def _assemble(
+    checkpoint: Checkpoint, names: dict[str, str], config: CrateConfig, layout: Layout
+) -> CrateForImageClassification:
+    """The model with the file's weights, every shape checked."""
+    with torch.device("meta"):
+        model = layout.model_class(config)
+    expected = model.state_dict()
+    for old, new in names.items():
+        found, wanted = tuple(checkpoint.tensors[old].shape), tuple(expected[new].shape)
+        if found != wanted:
+            raise UserError(f"{checkpoint.path}: {old!r} has shape {found}; expected {wanted}")
+    used = {new: checkpoint.tensors[old] for old, new in names.items()}
+    dtype = reduce(torch.promote_types, (tensor.dtype for tensor in used.values()))
+    model.load_state_dict({new: _own(used[new], dtype) for new in used}, strict=True, assign=True)
+    return model
+
+
+def _own(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """A contiguous copy that shares memory with no other weight, as safetensors demands."""
+    return tensor.detach().to(dtype).clone(memory_format=torch.contiguous_format)
+
+
+def _listed(keys: list[str], limit: int = 6) -> str:
+    more = f" and {len(keys) - limit} more" if len(keys) > limit else ""
+    return ", ".join(keys[:limit]) + more

@@ -1,0 +1,28 @@
+"""Layouts that are known by sight and cannot be converted yet: name -> how to tell.
+
+When one gets its own file in this folder, its line here goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+
+NOT_YET: dict[str, Callable[[Set[str]], bool]] = {
+    "CRATE-MAE (masked autoencoder)": lambda keys: (
+        "decoder_pos_embed" in keys or any(key.startswith("decoder_blocks.") for key in keys)
+    ),
+    "CRATE-GPT (causal language model)": lambda keys: any(
+        key.startswith("transformer.") and key.endswith(("attn.c_attn.weight", "ista.weight"))
+        for key in keys
+    ),
+    "CRATE-BERT (masked language model)": lambda keys: any(
+        key.endswith(("embeddings.word_embeddings.weight", "attention.self.qkv.weight"))
+        for key in keys
+    ),
+    "CRATE-alpha CLIPA (image and text towers)": lambda keys: any(
+        key.endswith(("mlp.c_fc", "mlp.c_fc.weight")) for key in keys
+    ),
+    "folder of this package (load it with from_pretrained)": lambda keys: any(
+        key.endswith("compress.mssa.subspaces.weight") for key in keys
+    ),
+}

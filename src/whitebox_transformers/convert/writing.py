@@ -1,0 +1,110 @@
+"""Write the Hugging Face folder, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from whitebox_transformers.convert.report import ConversionReport
+from whitebox_transformers.crate import CrateConfig
+from whitebox_transformers.errors import UserError
+
+CARD = """---
+library_name: transformers
+pipeline_tag: image-classification
+tags: [crate, white-box]
+---
+
+# {title}
+
+Converted from `{file}` (sha256 `{digest}`), a {layout}.
+
+| setting | value | decided by |
+|---|---|---|
+{settings}
+
+{used} weights, {parameters:,} numbers in {dtype}. {dropped}
+
+```python
+import whitebox_transformers
+from transformers import AutoModelForImageClassification
+
+model = AutoModelForImageClassification.from_pretrained("path/to/this/folder")
+```
+"""
+
+
+def refuse_existing(out: Path) -> None:
+    """Raise `UserError` where ``out`` is there already, were it an empty folder or a dead link."""
+    if out.exists() or out.is_symlink():
+        raise UserError(f"{out} exists already; give a new folder, or remove it first")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A hidden sibling that becomes ``out`` when the block succeeds and vanishes when it fails.
+
+    Raises:
+        UserError: ``out`` exists, or cannot be made there.
+    """
+    refuse_existing(out)
+    draft = out.absolute().parent / f".{out.absolute().name}.{uuid.uuid4().hex[:8]}"
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        refuse_existing(out)
+        draft.rename(out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def preprocessor_note(config: CrateConfig) -> str | None:
+    """Why no preprocessor_config.json is written, or ``None`` where the authors' applies."""
+    if config.num_channels != 3:
+        return (
+            f"no preprocessor_config.json: the authors publish mean and spread for 3 channels, "
+            f"this model reads {config.num_channels}"
+        )
+    if importlib.util.find_spec("PIL") is None:
+        return "no preprocessor_config.json: it needs Pillow (extra 'train')"
+    return None
+
+
+def write_preprocessor(config: CrateConfig, folder: Path, resize_over_crop: float) -> None:
+    """The authors' evaluation transform: resize, cut the centre, ImageNet mean and spread."""
+    from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
+
+    size = config.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    processor = CrateImageProcessor(
+        size={"shortest_edge": round(min(height, width) * resize_over_crop)},
+        crop_size={"height": height, "width": width},
+        num_channels=config.num_channels,
+    )
+    processor.save_pretrained(folder)
+
+
+def write_card(report: ConversionReport, folder: Path) -> None:
+    """README.md with what was decided and why."""
+    with report.source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    dropped = "; ".join(f"`{key}` is dropped: {why}" for key, why in report.dropped.items())
+    card = CARD.format(
+        title=report.out.name,
+        file=report.source.name,
+        digest=digest,
+        layout=report.layout,
+        settings="\n".join(f"| {d.name} | {d.value} | {d.origin} |" for d in report.decisions),
+        used=len(report.used),
+        parameters=report.parameters,
+        dtype=report.dtype,
+        dropped=f"{dropped}." if dropped else "Nothing is dropped.",
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
