@@ -1,0 +1,1 @@
+"""Scores of finished runs, and predictions for single images."""

@@ -1,0 +1,53 @@
+"""The score of a finished run on one of its splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForImageClassification, PreTrainedModel
+
+from whitebox_transformers.errors import UserError
+from whitebox_transformers.evaluation.accuracy import measure
+from whitebox_transformers.training.prepare import prepare_data
+from whitebox_transformers.training.recipe import Recipe
+from whitebox_transformers.training.run_folder import find_run, recipe_of
+
+SPLITS = ("train", "validation", "test")
+
+
+def evaluate(run: str | Path, split: str = "test") -> dict[str, Any]:
+    """Measure a finished run on one of its splits, without augmentation.
+
+    Args:
+        run: Run folder.
+        split: ``train``, ``validation`` or ``test``.
+
+    Returns:
+        What :func:`whitebox_transformers.evaluation.accuracy.measure` returns.
+
+    Raises:
+        UserError: No finished run there, an unknown split, or the data cannot be found.
+    """
+    if split not in SPLITS:
+        raise UserError(f"split {split!r} is not known; choose one of: {', '.join(SPLITS)}")
+    model, recipe = load_run(run)
+    data, _ = prepare_data(recipe)
+    dataset = {"train": data.train_plain, "validation": data.validation, "test": data.test}[split]
+    return measure(model, dataset, recipe.train.batch_size, recipe.train.workers, split)
+
+
+def load_run(run: str | Path) -> tuple[PreTrainedModel, Recipe]:
+    """The model of a finished run, on the device its recipe names, and the recipe.
+
+    Raises:
+        UserError: No run there, or it is not finished.
+    """
+    folder = find_run(run)
+    if not folder.finished:
+        raise UserError(f"{run} is not finished; `wbt train` with the same command resumes it")
+    recipe = recipe_of(folder)
+    model = AutoModelForImageClassification.from_pretrained(folder.path)
+    accelerated = recipe.train.device == "auto" and torch.accelerator.is_available()
+    return model.to(torch.accelerator.current_accelerator() if accelerated else "cpu"), recipe

@@ -1,0 +1,1 @@
+"""Recipes and runs: strict settings, Hugging Face's Trainer, exact resumption."""

@@ -1,0 +1,84 @@
+"""White box beside black box: same data, steps, optimiser and schedule, equal parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.families import build_model, trainable_parameters
+from whitebox_transformers.training.prepare import prepare_data
+from whitebox_transformers.training.recipe import Recipe
+from whitebox_transformers.training.run import RunResult, train
+
+EQUAL_WITHIN = 0.02
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm of a comparison."""
+
+    result: RunResult
+    compression: tuple[float, float] | None
+    """R^c of first and last layer, ``published`` convention at Z^l; ``None`` for a black box."""
+    nonzero: tuple[float, float] | None
+    """Share of non-zero coefficients of first and last layer; ``None`` for a black box."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished pair."""
+
+    rows: list[Row]
+    parameter_ratio: float
+    """Parameters of the second arm over those of the first."""
+
+
+def compare(recipe: Recipe) -> Comparison:
+    """Run a recipe and its ``against:`` model, each in a folder of its own.
+
+    Raises:
+        UserError: There is no ``against:``, or the arms' trainable parameters differ by more
+            than 2 %; this is found out before anything is trained.
+    """
+    arms = comparison_arms(recipe)
+    ratio = check_equal_parameters(arms)
+    return Comparison([_row(train(arm)) for arm in arms], ratio)
+
+
+def comparison_arms(recipe: Recipe) -> tuple[Recipe, Recipe]:
+    """The recipe for each arm; they differ in model and folder only.
+
+    Raises:
+        UserError: The recipe has no ``against:``.
+    """
+    if recipe.against is None:
+        raise UserError(
+            f"recipe {recipe.name!r} has no against: block; "
+            "name the black box there, e.g. against: {family: vit, config: {...}}"
+        )
+    base = Path(recipe.out) if recipe.out else recipe.folder.parent
+    suffix = "-against" if recipe.against.family == recipe.model.family else ""
+    first = base / f"{recipe.model.family}-seed{recipe.seed}"
+    second = base / f"{recipe.against.family}{suffix}-seed{recipe.seed}"
+    return (
+        replace(recipe, out=str(first)),
+        replace(recipe, out=str(second), model=recipe.against, against=None),
+    )
+
+
+def check_equal_parameters(arms: tuple[Recipe, Recipe]) -> float:
+    """Ratio of the second arm's trainable parameters to the first's.
+
+    Raises:
+        UserError: They differ by more than 2 %.
+    """
+    labels = prepare_data(arms[0])[0].labels
+    first, second = (trainable_parameters(build_model(a.model, labels, a.seed)) for a in arms)
+    if abs(second / first - 1) > EQUAL_WITHIN:
+        raise UserError(
+            f"the arms are not equal: {arms[0].model.family} has {first:,} trainable parameters, "
+            f"{arms[1].model.family} {second:,} ({second / first - 1:+.1%}, allowed "
+            f"{EQUAL_WITHIN:.0%}); change the sizes in against.config"
+        )
+    return second / first

@@ -1,0 +1,55 @@
+"""Files that exist whole or not at all, whenever the process dies."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then put it in place at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    write(temporary)
+    os.replace(temporary, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text whole."""
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values whole, indented for people."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Plain values of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_weights(path: Path, model: torch.nn.Module, **metadata: Any) -> None:
+    """Write all parameters and persistent buffers as safetensors, with metadata beside them."""
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    notes = {"format": "pt"} | {name: json.dumps(value) for name, value in metadata.items()}
+    write_whole(path, lambda temporary: safetensors.torch.save_file(state, temporary, notes))
+
+
+def read_weights(path: Path, model: torch.nn.Module) -> dict[str, Any]:
+    """Load weights written by :func:`write_weights` into ``model``; returns their metadata."""
+    model.load_state_dict(safetensors.torch.load_file(path))
+    return read_metadata(path)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Metadata given to :func:`write_weights`."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        notes = file.metadata()
+    return {name: json.loads(value) for name, value in notes.items() if name != "format"}

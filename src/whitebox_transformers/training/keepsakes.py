@@ -1,0 +1,78 @@
+"""Weights set aside while training: the best by validation, and those at chosen steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from whitebox_transformers.training.files import read_metadata, write_weights
+
+
+class KeepBest(TrainerCallback):
+    """Writes the weights whenever validation is better than ever before.
+
+    Better means higher accuracy, then lower loss. The record lives in the file itself, so after an
+    interruption the replayed steps meet the same record and end with the same file.
+
+    Args:
+        path: The safetensors file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **kwargs: Any,
+    ) -> None:
+        """Compare with the record and replace it."""
+        if not state.is_world_process_zero:
+            return
+        score = {"accuracy": metrics["eval_accuracy"], "loss": metrics["eval_loss"]}
+        if self.path.is_file() and _rank(score) <= _rank(read_metadata(self.path)["validation"]):
+            return
+        write_weights(self.path, kwargs["model"], step=state.global_step, validation=score)
+
+
+def _rank(score: dict[str, float]) -> tuple[float, float]:
+    return score["accuracy"], -score["loss"]
+
+
+class KeepAtSteps(TrainerCallback):
+    """Writes the weights alone at chosen steps, 0 being the untrained model.
+
+    Args:
+        folder: Receives ``step-00000100.safetensors`` and so on.
+        steps: When.
+    """
+
+    def __init__(self, folder: Path, steps: set[int]) -> None:
+        self.folder = folder
+        self.steps = steps
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the untrained weights."""
+        if state.global_step == 0:
+            self.on_step_end(args, state, control, **kwargs)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the weights of this step if it was chosen."""
+        if state.is_world_process_zero and state.global_step in self.steps:
+            path = self.folder / f"step-{state.global_step:08d}.safetensors"
+            write_weights(path, kwargs["model"], step=state.global_step)
+
+
+def kept_weights(folder: Path) -> list[tuple[int, Path]]:
+    """Steps and files written by :class:`KeepAtSteps`, in order of steps."""
+    files = sorted(folder.glob("step-*.safetensors"))
+    return [(int(file.stem.removeprefix("step-")), file) for file in files]

@@ -1,0 +1,85 @@
+"""One readable line while a model trains."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+from tqdm import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+
+class ProgressLine(TrainerCallback):
+    """Bar over all steps with epoch, training loss and the latest validation accuracy.
+
+    Args:
+        title: What is being trained.
+        steps_per_epoch: ``None`` for streams, whose epochs have no known length.
+    """
+
+    def __init__(self, title: str, steps_per_epoch: int | None) -> None:
+        self.title = title
+        self.steps_per_epoch = steps_per_epoch
+        self._bar: tqdm | None = None
+        self._shown: dict[str, str] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Open the bar where the run stands."""
+        self._bar = tqdm(
+            total=state.max_steps,
+            initial=state.global_step,
+            desc=self.title,
+            unit="step",
+            disable=not state.is_world_process_zero,
+            dynamic_ncols=True,
+            # A log file gets a line now and then instead of a redrawn one.
+            mininterval=0.2 if sys.stderr.isatty() else 10.0,
+        )
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Advance by one step."""
+        if self.steps_per_epoch is not None:
+            total = math.ceil(state.max_steps / self.steps_per_epoch)
+            epoch = math.ceil(state.global_step / self.steps_per_epoch)
+            self._shown = (
+                {"epoch": f"{epoch}/{total}"} | self._shown | {"epoch": f"{epoch}/{total}"}
+            )
+        self._show()
+        if self._bar is not None:
+            self._bar.update(1)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float],
+        **kwargs: Any,
+    ) -> None:
+        """Take up the newest loss and validation accuracy."""
+        if "loss" in logs:
+            self._shown["loss"] = f"{logs['loss']:.3f}"
+        if "eval_accuracy" in logs:
+            self._shown["validation"] = f"{logs['eval_accuracy']:.2%}"
+        self._show()
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Leave the finished line on the screen."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the bar, also when training stopped with an error."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _show(self) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix(self._shown, refresh=False)

@@ -1,0 +1,250 @@
+"""One run: from a recipe to a folder with a model, its scores and its history."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, TrainerCallback, TrainerState
+from transformers.integrations import TensorBoardCallback
+from transformers.utils import logging
+
+from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
+from whitebox_transformers.data.build import ImageData
+from whitebox_transformers.evaluation.accuracy import measure
+from whitebox_transformers.training.checkpoints import (
+    Checkpoint,
+    SealCheckpoints,
+    complete_checkpoints,
+    remove_incomplete,
+)
+from whitebox_transformers.training.families import build_model, trainable_parameters
+from whitebox_transformers.training.files import read_json, read_weights, write_json, write_text
+from whitebox_transformers.training.keepsakes import KeepAtSteps, KeepBest
+from whitebox_transformers.training.model_card import model_card
+from whitebox_transformers.training.objective import check_optimizer
+from whitebox_transformers.training.prepare import prepare_data
+from whitebox_transformers.training.progress import ProgressLine
+from whitebox_transformers.training.provenance import provenance
+from whitebox_transformers.training.recipe import Recipe
+from whitebox_transformers.training.run_folder import RunFolder
+from whitebox_transformers.training.schedule import Schedule, make_schedule
+from whitebox_transformers.training.trainer import WhiteboxTrainer
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run came to."""
+
+    folder: Path
+    family: str
+    parameters: int
+    """Trainable, embeddings included."""
+    validation_accuracy: float
+    test_accuracy: float
+    seconds: float
+    """Time spent training and validating, interruptions left out."""
+    already_finished: bool
+    """Whether the folder held the finished run and nothing was done."""
+
+
+def train(
+    recipe: Recipe,
+    run_dir: str | Path | None = None,
+    callbacks: list[TrainerCallback] | None = None,
+) -> RunResult:
+    """Carry out a run, resume it, or return the result it already has.
+
+    Killed at any moment and called again with the same recipe, it ends with the same weights, bit
+    by bit, as an unbroken run on the same machine.
+
+    Args:
+        recipe: What to do.
+        run_dir: Run folder; ``None``: the recipe's own.
+        callbacks: Hugging Face callbacks that watch the training.
+
+    Raises:
+        UserError: The data or the model cannot be used, the folder holds something else, or the
+            loss stops being a number.
+    """
+    folder = RunFolder(Path(run_dir).expanduser() if run_dir else recipe.folder)
+    folder.open(recipe)
+    if folder.finished:
+        return _result(folder, already_finished=True)
+    data, processor = prepare_data(recipe)
+    model = build_model(recipe.model, data.labels, recipe.seed)
+    images = {"train": data.train, "validation": data.validation, "test": data.test}
+    counts = {
+        name: len(split) if hasattr(split, "__len__") else None for name, split in images.items()
+    }
+    schedule = make_schedule(recipe.train, counts["train"])
+    record = provenance() | {
+        "status": "running",
+        "folder": str(folder.path),
+        "seed": recipe.seed,
+        "parameters": trainable_parameters(model),
+        "classes": len(data.labels),
+        "images": counts,
+        "steps": schedule.steps,
+        "started": _now(),
+    }
+    check_optimizer(model, recipe.train)
+    if _is_main_process():
+        folder.write_recipe(recipe)
+        write_json(folder.record, _first_start(folder, record))
+    trainer, clock = _make_trainer(recipe, folder, model, data, schedule, callbacks or [])
+    with _without_save_bars():
+        checkpoint = _fit(trainer, folder)
+        if _is_main_process():
+            seconds = clock.seconds if checkpoint is None else checkpoint.seconds
+            _finish(recipe, folder, trainer, data, processor, seconds)
+    return _result(folder, already_finished=False)
+
+
+@contextmanager
+def _without_save_bars() -> Iterator[None]:
+    """Leave the screen to the run's own line: transformers shows a bar for every save."""
+    if not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
+
+
+def _make_trainer(
+    recipe: Recipe,
+    folder: RunFolder,
+    model: PreTrainedModel,
+    data: ImageData,
+    schedule: Schedule,
+    callbacks: list[TrainerCallback],
+) -> tuple[WhiteboxTrainer, SealCheckpoints]:
+    done = complete_checkpoints(folder.checkpoints)
+    trainer = WhiteboxTrainer(
+        recipe, model, data.train, data.validation, folder.checkpoints, schedule
+    )
+    clock = SealCheckpoints(
+        folder.checkpoints, recipe.train.checkpoints, done[-1].seconds if done else 0.0
+    )
+    title = f"{recipe.name} ({recipe.model.family})"
+    trainer.add_callback(KeepBest(folder.best))
+    trainer.add_callback(KeepAtSteps(folder.kept, schedule.keep))
+    trainer.add_callback(ProgressLine(title, schedule.steps_per_epoch))
+    if recipe.train.tensorboard and _is_main_process():
+        from torch.utils.tensorboard import SummaryWriter
+
+        step = done[-1].step if done else 0
+        trainer.add_callback(
+            TensorBoardCallback(SummaryWriter(folder.tensorboard, purge_step=step))
+        )
+    for callback in callbacks:
+        trainer.add_callback(callback)
+    trainer.add_callback(clock)
+    return trainer, clock
+
+
+def _fit(trainer: WhiteboxTrainer, folder: RunFolder) -> Checkpoint | None:
+    """Train from the latest complete checkpoint; return it if it was the last step's already."""
+    remove_incomplete(folder.checkpoints)
+    done = complete_checkpoints(folder.checkpoints)
+    latest = done[-1] if done else None
+    if latest is not None and latest.step >= trainer.schedule.steps:
+        trainer.state = TrainerState.load_from_json(str(latest.path / "trainer_state.json"))
+        return latest
+    try:
+        trainer.train(resume_from_checkpoint=str(latest.path) if latest else None)
+    finally:
+        for callback in trainer.callback_handler.callbacks:
+            if isinstance(callback, ProgressLine):
+                callback.close()
+    return None
+
+
+def _finish(
+    recipe: Recipe,
+    folder: RunFolder,
+    trainer: WhiteboxTrainer,
+    data: ImageData,
+    processor: CrateImageProcessor,
+    seconds: float,
+) -> None:
+    """Write model, scores and card; the record that says so comes last."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    best = read_weights(folder.best, model)
+    _save_model(folder.path, model, processor)
+    batch, workers = recipe.train.batch_size, recipe.train.workers
+    metrics = _curves(trainer.state) | {
+        "best": {"step": best["step"]} | best["validation"],
+        "test": measure(model, data.test, batch, workers, "test"),
+    }
+    write_json(folder.metrics, metrics)
+    record = read_json(folder.record) | {"seconds": round(seconds, 1), "finished": _now()}
+    write_text(folder.path / "README.md", model_card(recipe, record, metrics))
+    write_json(folder.record, record | {"status": "finished"})
+
+
+def _save_model(folder: Path, model: PreTrainedModel, processor: CrateImageProcessor) -> None:
+    """Save in the run folder itself, each file whole, so that ``from_pretrained(run)`` works."""
+    staging = folder / ".model"
+    shutil.rmtree(staging, ignore_errors=True)
+    model.save_pretrained(staging)
+    processor.save_pretrained(staging)
+    for file in staging.iterdir():
+        os.replace(file, folder / file.name)
+    staging.rmdir()
+
+
+def _curves(state: TrainerState) -> dict[str, Any]:
+    """Training and validation curves of a run, from Trainer's log."""
+    train = ("step", "epoch", "loss", "grad_norm", "learning_rate")
+    validation = {"eval_accuracy": "accuracy", "eval_loss": "loss"}
+    return {
+        "train": [
+            {key: entry[key] for key in train if key in entry}
+            for entry in state.log_history
+            if "loss" in entry
+        ],
+        "validation": [
+            {"step": entry["step"], "epoch": entry["epoch"]}
+            | {name: entry[key] for key, name in validation.items()}
+            for entry in state.log_history
+            if "eval_loss" in entry
+        ],
+    }
+
+
+def _result(folder: RunFolder, already_finished: bool) -> RunResult:
+    record, metrics = read_json(folder.record), read_json(folder.metrics)
+    return RunResult(
+        folder=folder.path,
+        family=read_json(folder.path / "config.json")["model_type"],
+        parameters=record["parameters"],
+        validation_accuracy=metrics["best"]["accuracy"],
+        test_accuracy=metrics["test"]["accuracy"],
+        seconds=record["seconds"],
+        already_finished=already_finished,
+    )
+
+
+def _first_start(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
+    """Keep the time of the first start and count the starts of a run that was interrupted."""
+    before = read_json(folder.record) if folder.record.is_file() else {}
+    started = before.get("started", record["started"])
+    return record | {"started": started, "starts": before.get("starts", 0) + 1}
+
+
+def _is_main_process() -> bool:
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,56 @@
+"""The length of a run and its rhythm, all in optimiser steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.settings import TrainConfig
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When things happen in a run."""
+
+    steps: int
+    """Length of the run."""
+    steps_per_epoch: int | None
+    """``None`` for streams."""
+    evaluate_every: int
+    checkpoint_every: int
+    keep: frozenset[int]
+    """Steps after which a copy of the weights is kept."""
+
+
+def make_schedule(train: TrainConfig, images: int | None) -> Schedule:
+    """Turn epochs and shares into steps.
+
+    Args:
+        train: The recipe's block.
+        images: Size of the training split; ``None`` for a stream.
+
+    Raises:
+        UserError: The length cannot be known, or warm-up is as long as the run.
+    """
+    per_epoch = None if images is None else math.ceil(images / train.batch_size)
+    if per_epoch is None and (train.steps is None or train.evaluate_every is None):
+        raise UserError(
+            "data.streaming=true: the number of images is unknown; "
+            "set train.steps and train.evaluate_every instead of train.epochs"
+        )
+    unit = 1 if train.steps is not None else per_epoch or 1
+    steps = train.steps or max(1, round((train.epochs or 0) * unit))
+    if train.warmup_steps(steps) >= steps > 1:
+        raise UserError(
+            f"train.warmup={train.warmup} is {train.warmup_steps(steps)} steps, "
+            f"but the run has only {steps}; shorten it or give a share below 1"
+        )
+    evaluate_every = min(train.evaluate_every or per_epoch or steps, steps)
+    return Schedule(
+        steps=steps,
+        steps_per_epoch=per_epoch,
+        evaluate_every=evaluate_every,
+        checkpoint_every=min(train.checkpoint_every or per_epoch or evaluate_every, steps),
+        keep=frozenset(round(moment * unit) for moment in train.keep),
+    )
