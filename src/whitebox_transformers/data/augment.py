@@ -1,0 +1,117 @@
+"""Random changes of training images, by torchvision's transforms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.functional import one_hot
+
+from whitebox_transformers.crate.image_processing_crate import (
+    CrateImageProcessor,
+    channels_first,
+)
+from whitebox_transformers.data.config import AugmentConfig
+from whitebox_transformers.data.images import Stage
+from whitebox_transformers.data.seeding import seed_of, seeded
+from whitebox_transformers.extras import require
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Key = tuple[int | str, ...]
+"""What the draws for one image depend on: seed, epoch and the image's number or name."""
+
+
+class PlainView:
+    """An image as in evaluation."""
+
+    stage: Stage = "fitted"
+
+    def __init__(self, processor: CrateImageProcessor) -> None:
+        self.processor = processor
+
+    def __call__(self, image: Image, key: Key) -> torch.Tensor:
+        """Values (C, H, W) float32 of a fitted image; ``key`` is not needed."""
+        return torch.from_numpy(self.processor.to_values(channels_first(image)))
+
+
+class RandomView:
+    """An image cropped, flipped and altered at random; the draws are a function of its key."""
+
+    def __init__(self, processor: CrateImageProcessor, augment: AugmentConfig) -> None:
+        v2 = require("torchvision.transforms.v2", extra="train")
+        self.stage: Stage = "original" if augment.crop == "resized" else "fitted"
+        self.plain = PlainView(processor)
+        self.transforms = []
+        kernel = v2.InterpolationMode(_kernel_name(processor.resample))
+        if augment.crop == "padded":
+            crop = v2.RandomCrop(processor.output_size, padding=augment.crop_padding)
+            self.transforms.append(crop)
+        elif augment.crop == "resized":
+            self.transforms.append(
+                v2.RandomResizedCrop(
+                    processor.output_size,
+                    scale=tuple(augment.crop_scale),
+                    ratio=tuple(augment.crop_ratio),
+                    interpolation=kernel,
+                )
+            )
+        if augment.flip:
+            self.transforms.append(v2.RandomHorizontalFlip(augment.flip))
+        if augment.rand_augment_ops:
+            strength = augment.rand_augment_magnitude
+            self.transforms.append(v2.RandAugment(augment.rand_augment_ops, strength))
+
+    def __call__(self, image: Image, key: Key) -> torch.Tensor:
+        """Values (C, H, W) float32 of an image at ``stage``."""
+        with seeded(seed_of("view", *key)):
+            for transform in self.transforms:
+                image = transform(image)
+        return self.plain(image, key)
+
+
+class Mixing:
+    """Mixup or CutMix of one image with one partner."""
+
+    def __init__(self, augment: AugmentConfig, classes: int) -> None:
+        v2 = require("torchvision.transforms.v2", extra="train")
+        self.probability = augment.mix_probability
+        self.classes = classes
+        self.choices = []
+        if augment.mixup:
+            self.choices.append(v2.MixUp(alpha=augment.mixup, num_classes=classes))
+        if augment.cutmix:
+            self.choices.append(v2.CutMix(alpha=augment.cutmix, num_classes=classes))
+
+    def draw_partner(self, among: int) -> int | None:
+        """The number of a partner in ``range(among)``; none for images that stay unmixed.
+
+        To be called, like ``mix`` after it, under the image's own seed.
+        """
+        partner = int(torch.randint(among, ()))
+        return partner if torch.rand(()) < self.probability else None
+
+    def mix(
+        self, values: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mix an image with its partner.
+
+        Args:
+            values: (2, C, H, W): the image and its partner.
+            labels: (2,) int64.
+
+        Returns:
+            The mixed image (C, H, W) and its labels (classes,) float32, which sum to one.
+        """
+        choice = self.choices[int(torch.randint(len(self.choices), ()))]
+        mixed, soft = choice(values, labels)
+        return mixed[0], soft[0].float()
+
+    def unmixed(self, label: torch.Tensor) -> torch.Tensor:
+        """A class number () int64 as a distribution (classes,) float32."""
+        return one_hot(label, self.classes).float()
+
+
+def _kernel_name(resample: int) -> str:
+    return require("PIL.Image", extra="train").Resampling(resample).name.lower()

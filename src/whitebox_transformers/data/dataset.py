@@ -1,0 +1,77 @@
+"""Images that can be addressed by number, as samples for training and evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
+from whitebox_transformers.data.images import Images
+from whitebox_transformers.data.seeding import seed_of, seeded
+
+Sample = dict[str, Any]
+
+
+class ImageDataset(Dataset[Sample]):
+    """Samples ``{"pixel_values": (C, H, W) float32, "labels": int}``.
+
+    With mixing, ``labels`` is a distribution (classes,) float32.
+
+    Addressed by ``(epoch, index)``, as ``EpochSampler`` yields them, or by ``index`` (epoch 0).
+    A sample is a function of the run's seed and that key, whoever asks and whenever.
+
+    Args:
+        images: The split.
+        labels: (images,) int64.
+        view: How an image becomes values.
+        seed: The run's seed.
+        mixing: Mixup and CutMix, if any.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        labels: torch.Tensor,
+        view: PlainView | RandomView,
+        seed: int = 0,
+        mixing: Mixing | None = None,
+    ) -> None:
+        self.images = images
+        self.labels = labels
+        self.view = view
+        self.seed = seed
+        self.mixing = mixing
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        if not 0 <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        if self.mixing is None:
+            return {
+                "pixel_values": self._values(epoch, index),
+                "labels": int(self.labels[index]),
+            }
+        values, label = self._mixed(epoch, index)
+        return {"pixel_values": values, "labels": label}
+
+    def name(self, index: int) -> str:
+        """The path of an image, or its file and row."""
+        return self.images.source.record(index).name
+
+    def _values(self, epoch: int, index: int) -> torch.Tensor:
+        image = self.images.at(index, self.view.stage)
+        return self.view(image, (self.seed, epoch, index))
+
+    def _mixed(self, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        with seeded(seed_of("mix", self.seed, epoch, index)):
+            partner = self.mixing.draw_partner(len(self))
+            values = self._values(epoch, index)
+            if partner is None:
+                return values, self.mixing.unmixed(self.labels[index])
+            pair = torch.stack([values, self._values(epoch, partner)])
+            return self.mixing.mix(pair, self.labels[[index, partner]])

@@ -1,0 +1,88 @@
+"""One labelled image as it lies in its source, and how it is decoded."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+
+from whitebox_transformers.extras import require
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Record(NamedTuple):
+    """A label and what is needed to decode its image."""
+
+    name: str
+    """What to call it in messages: a path, or a file and a row."""
+    label: int
+    content: bytes | Path | Image | None
+
+
+class ImageSource(Protocol):
+    """Labelled images that can be addressed by number."""
+
+    labels: torch.Tensor
+    """(images,) int64."""
+
+    def record(self, index: int) -> Record: ...
+
+    def __len__(self) -> int: ...
+
+
+class BadImage(Exception):
+    """An image that cannot be used; says which and why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+def decode(record: Record, prepare: Callable[[Image], Image], max_pixels: int) -> Image:
+    """Read, decode in full and ``prepare`` an image.
+
+    Raises:
+        BadImage: It cannot be read, is no image, is truncated or corrupt, or has more than
+            ``max_pixels`` pixels (which is found out before decoding).
+    """
+    pil = require("PIL.Image", extra="train")
+    try:
+        image = record.content
+        if image is None or isinstance(image, bytes | Path):
+            image = pil.open(io.BytesIO(_encoded(image)))
+        if image.width * image.height > max_pixels:
+            raise ValueError(
+                f"{image.width} x {image.height} pixels are more than data.max_pixels={max_pixels}"
+            )
+        image.load()
+        return prepare(image)
+    # Pillow's decoders raise whatever they stumble on: OSError, SyntaxError, struct.error,
+    # zlib.error, IndexError, DecompressionBombError ...
+    except Exception as error:
+        raise BadImage(record.name, _reason(error)) from error
+
+
+def _encoded(content: bytes | Path | None) -> bytes:
+    encoded = content.read_bytes() if isinstance(content, Path) else content
+    if not encoded:
+        raise ValueError("the image is empty (0 bytes)")
+    return encoded
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "not an image that Pillow knows"
+    if type(error).__name__.startswith("DecompressionBomb"):
+        return f"absurdly large: {error}"
+    return str(error) or type(error).__name__

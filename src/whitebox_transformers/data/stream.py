@@ -1,0 +1,233 @@
+"""Images read in passing, for sets that do not fit: whole batches, the same for any workers."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
+from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
+from whitebox_transformers.data.config import DataConfig
+from whitebox_transformers.data.records import BadImage, Record, decode
+from whitebox_transformers.data.seeding import seed_of, seeded
+from whitebox_transformers.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+Batch = dict[str, torch.Tensor]
+# Below this many images read, the share of broken ones says little: it is taken of this number.
+FEWEST_JUDGED = 1_000
+
+
+class RecordStream(Protocol):
+    """Labelled images in passing, in an order that ``seed`` decides; None: as they lie."""
+
+    def records(self, seed: int | None) -> Iterator[Record]: ...
+
+
+class CarvedStream:
+    """The part of a stream that a share carves out, or the rest; decided by each image's name."""
+
+    def __init__(self, stream: RecordStream, low: float, high: float, seed: int) -> None:
+        self.stream = stream
+        self.low, self.high, self.seed = low, high, seed
+
+    def records(self, seed: int | None) -> Iterator[Record]:
+        return (record for record in self.stream.records(seed) if self._holds(record))
+
+    def _holds(self, record: Record) -> bool:
+        return self.low <= seed_of("carve", self.seed, record.name) / 2**63 < self.high
+
+
+@dataclass
+class ImageStream:
+    """A split in passing; ``batches`` (see ``loading.py``) makes a loader of it."""
+
+    stream: RecordStream
+    processor: CrateImageProcessor
+    view: PlainView | RandomView
+    classes: int
+    data: DataConfig
+    training: bool
+    seed: int = 0
+    mixing: Mixing | None = None
+
+
+class Tally:
+    """How many images the workers met and how many were broken, in memory they share."""
+
+    def __init__(self, workers: int) -> None:
+        # A slot for each worker, because adding to a shared number is not atomic.
+        self.counts = torch.zeros(max(1, workers), 2, dtype=torch.int64).share_memory_()
+
+    def add(self, worker: int, met: int, broken: int) -> None:
+        self.counts[worker] += torch.tensor([met, broken])
+
+    @property
+    def met(self) -> int:
+        return int(self.counts[:, 0].sum())
+
+    @property
+    def broken(self) -> int:
+        return int(self.counts[:, 1].sum())
+
+
+class StreamBatches(IterableDataset[Batch]):
+    """Batches of one epoch of a stream.
+
+    Batch ``b`` is made of images ``b * size .. (b + 1) * size - 1`` of the epoch's order, whoever
+    decodes it. In training a broken image is replaced by the next ones that follow its batch, so
+    all batches are full; in evaluation it is left out.
+
+    Args:
+        source: The split.
+        size: Images in a batch.
+        epoch: Decides on order and augmentation.
+        start: How many batches of this process to leave out at the beginning.
+        rank: Number of this process; it gets batches ``rank``, ``rank + world``, ...
+        world: Number of processes.
+        workers: Worker processes of the loader.
+    """
+
+    def __init__(
+        self,
+        source: ImageStream,
+        size: int,
+        epoch: int = 0,
+        start: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+    ) -> None:
+        self.source = source
+        self.size = size
+        self.epoch = epoch
+        self.start = start
+        self.rank, self.world = rank, world
+        self.tally = Tally(workers)
+
+    def __iter__(self) -> Iterator[Batch]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        ahead = _Lookahead(self._ordered())
+        round_size = self.size * self.world
+        step = 0
+        while group := ahead.take(round_size):
+            if self.source.training and len(group) < round_size:
+                break
+            mine = group[self.rank * self.size : (self.rank + 1) * self.size]
+            if step >= self.start and (step - self.start) % workers == worker and mine:
+                spare = ahead.peek() if self.source.training else iter(())
+                batch = self._decode(mine, spare, worker)
+                if batch is not None:
+                    yield batch
+            step += 1
+        self._judge(self.tally.met)
+
+    def _ordered(self) -> Iterator[Record]:
+        source = self.source
+        if not source.training:
+            return source.stream.records(None)
+        order = seed_of("order", source.seed, self.epoch)
+        return _shuffled(source.stream.records(order), source.data.shuffle_buffer, order)
+
+    def _decode(self, records: list[Record], spare: Iterator[Record], worker: int) -> Batch | None:
+        """Values and labels of a batch; None if an evaluation batch holds broken images only."""
+        source = self.source
+        good, values = [], []
+        waiting = deque(records)
+        while waiting:
+            record = waiting.popleft()
+            try:
+                values.append(self._values(record))
+                good.append(record)
+                self.tally.add(worker, 1, 0)
+            except BadImage as bad:
+                self.tally.add(worker, 1, 1)
+                logger.warning("skipped broken image %d: %s", self.tally.broken, bad)
+                self._judge(max(self.tally.met, FEWEST_JUDGED), bad)
+                waiting.extend(islice(spare, 1))
+        if not good:
+            return None
+        labels = torch.tensor([record.label for record in good])
+        if source.mixing is None:
+            return {"pixel_values": torch.stack(values), "labels": labels}
+        mixed = [self._mixed(good[i], i, values, labels) for i in range(len(good))]
+        return {
+            "pixel_values": torch.stack([image for image, _ in mixed]),
+            "labels": torch.stack([label for _, label in mixed]),
+        }
+
+    def _values(self, record: Record) -> torch.Tensor:
+        source = self.source
+        if not 0 <= record.label < source.classes:
+            raise BadImage(record.name, f"label {record.label} is not in 0..{source.classes - 1}")
+        image = decode(record, source.processor.prepare, source.data.max_pixels)
+        if source.view.stage == "fitted":
+            image = source.processor.fit(image)
+        return source.view(image, (source.seed, self.epoch, record.name))
+
+    def _mixed(
+        self, record: Record, own: int, values: list[torch.Tensor], labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mix with a partner of the same batch: others have gone by or are yet to come."""
+        mixing = self.source.mixing
+        with seeded(seed_of("mix", self.source.seed, self.epoch, record.name)):
+            partner = mixing.draw_partner(len(values))
+            if partner is None:
+                return values[own], mixing.unmixed(labels[own])
+            pair = torch.stack([values[own], values[partner]])
+            return mixing.mix(pair, labels[[own, partner]])
+
+    def _judge(self, met: int, last: BadImage | None = None) -> None:
+        """Stop if the share of broken images is above ``data.max_bad``."""
+        limit = self.source.data.max_bad
+        if self.tally.broken > limit * met:
+            example = f", the last one {last}" if last else ""
+            raise UserError(
+                f"{self.tally.broken} of {self.tally.met} streamed images are broken{example}; "
+                f"that is above data.max_bad={limit:g}; mend them or raise data.max_bad"
+            )
+
+
+class _Lookahead:
+    """An iterator from which following records can be seen without being taken."""
+
+    def __init__(self, records: Iterator[Record]) -> None:
+        self.records = records
+        self.seen: deque[Record] = deque()
+
+    def take(self, count: int) -> list[Record]:
+        taken = [self.seen.popleft() for _ in range(min(count, len(self.seen)))]
+        return taken + list(islice(self.records, count - len(taken)))
+
+    def peek(self) -> Iterator[Record]:
+        position = 0
+        while True:
+            if position == len(self.seen):
+                following = next(self.records, None)
+                if following is None:
+                    return
+                self.seen.append(following)
+            yield self.seen[position]
+            position += 1
+
+
+def _shuffled(records: Iterator[Record], size: int, seed: int) -> Iterator[Record]:
+    """Draw from a buffer of ``size`` records that is refilled as it is drawn from."""
+    draw = random.Random(seed)
+    buffer = list(islice(records, size))
+    for record in records:
+        position = draw.randrange(len(buffer))
+        buffer[position], drawn = record, buffer[position]
+        yield drawn
+    draw.shuffle(buffer)
+    yield from buffer
