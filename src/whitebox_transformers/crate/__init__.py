@@ -3,12 +3,14 @@
 from transformers import (
     AutoBackbone,
     AutoConfig,
+    AutoImageProcessor,
     AutoModel,
     AutoModelForImageClassification,
 )
 
 from .configuration_crate import PRESETS, CrateConfig
 from .folding import fold
+from .image_processing_crate import CrateImageProcessor
 from .modeling_crate import (
     CrateBackbone,
     CrateForImageClassification,
@@ -20,6 +22,12 @@ AutoConfig.register(CrateConfig.model_type, CrateConfig, exist_ok=True)
 AutoModel.register(CrateConfig, CrateModel, exist_ok=True)
 AutoModelForImageClassification.register(CrateConfig, CrateForImageClassification, exist_ok=True)
 AutoBackbone.register(CrateConfig, CrateBackbone, exist_ok=True)
+# One class serves both backends: its geometry is Pillow's, with or without torchvision.
+AutoImageProcessor.register(
+    CrateConfig,
+    image_processor_classes={"pil": CrateImageProcessor, "torchvision": CrateImageProcessor},
+    exist_ok=True,
+)
 
 # save_pretrained then ships this folder's files, so that a checkpoint also loads, with
 # trust_remote_code, where this package is not installed.
@@ -27,12 +35,14 @@ CrateConfig.register_for_auto_class()
 CrateModel.register_for_auto_class("AutoModel")
 CrateForImageClassification.register_for_auto_class("AutoModelForImageClassification")
 CrateBackbone.register_for_auto_class("AutoBackbone")
+CrateImageProcessor.register_for_auto_class()
 
 __all__ = [
     "PRESETS",
     "CrateBackbone",
     "CrateConfig",
     "CrateForImageClassification",
+    "CrateImageProcessor",
     "CrateModel",
     "CratePreTrainedModel",
     "fold",

@@ -20,7 +20,8 @@ from whitebox_transformers.errors import UserError
 logger = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"]
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+    + (".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif")
 )
 
 
