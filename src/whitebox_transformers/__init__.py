@@ -1,1 +1,36 @@
-"""White-box transformers: the CRATE family as Hugging Face models."""
+"""White-box transformers: the CRATE family as Hugging Face models.
+
+The objective is in :mod:`whitebox_transformers.crate.rates`, its two descent steps are in
+:mod:`whitebox_transformers.crate.mssa` and :mod:`whitebox_transformers.crate.ista`, and one layer
+is one alternating step (:mod:`whitebox_transformers.crate.block`).
+
+Importing the package registers the family with Hugging Face's Auto classes, so that
+``AutoModelForImageClassification.from_pretrained(folder)`` finds a CRATE checkpoint. Registration
+needs the model classes, hence torch: the import is eager, and the command line, which must answer
+at once, is a package of its own.
+"""
+
+from importlib.metadata import version
+
+from whitebox_transformers.crate import (
+    CrateBackbone,
+    CrateConfig,
+    CrateForImageClassification,
+    CrateModel,
+    fold,
+)
+from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
+from whitebox_transformers.errors import UserError
+
+__version__ = version("whitebox-transformers")
+
+__all__ = [
+    "CrateBackbone",
+    "CrateConfig",
+    "CrateForImageClassification",
+    "CrateImageProcessor",
+    "CrateModel",
+    "UserError",
+    "__version__",
+    "fold",
+]

@@ -1,0 +1,62 @@
+"""``wbt compare``: the white box beside its black box."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from whitebox_transformers_cli.arguments import Overrides, RecipeName, Smoke
+from whitebox_transformers_cli.shipped import chosen_recipe
+
+if TYPE_CHECKING:
+    from whitebox_transformers.training.compare import Comparison, Row
+
+COLUMNS = (
+    "model",
+    "parameters",
+    "test accuracy",
+    "seconds",
+    "compression R^c\nfirst -> last layer",
+    "non-zero share\nfirst -> last layer",
+)
+
+
+def compare(recipe: RecipeName, overrides: Overrides = None, smoke: Smoke = False) -> None:
+    """Train a white box and its black box, print the pair.
+
+    Both arms share data, steps, optimiser and schedule, and have equal parameters within 2 %.
+    Then every layer of the white box is measured and a page is written. Arms that are finished
+    are not trained again.
+    """
+    from whitebox_transformers.report.inspect import inspect
+    from whitebox_transformers.training.compare import compare as carry_out
+    from whitebox_transformers_cli.tables import print_table
+
+    pair = carry_out(chosen_recipe(recipe, overrides, smoke))
+    inspected = inspect(pair.rows[0].result.folder)
+    print_table(_title(pair), COLUMNS, [_cells(row) for row in pair.rows])
+    typer.echo(
+        "R^c in nats: `published` convention at the layer's input, mean over validation images."
+    )
+    typer.echo("Non-zero share: of the layer's output.")
+    typer.echo(f"page: {inspected.html}")
+
+
+def _title(pair: Comparison) -> str:
+    return f"White box and black box, parameters {pair.parameter_ratio - 1:+.2%}"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.result.family,
+        f"{row.result.parameters:,}",
+        f"{row.result.test_accuracy:.2%}",
+        f"{row.result.seconds:.0f}",
+        _ends(row.compression, "{:.1f}"),
+        _ends(row.nonzero, "{:.1%}"),
+    )
+
+
+def _ends(values: tuple[float, float] | None, style: str) -> str:
+    return "-" if values is None else " -> ".join(style.format(value) for value in values)

@@ -1,0 +1,49 @@
+"""``wbt convert``: the authors' weights as a Hugging Face folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def convert(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint of the authors' code.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; must not exist.")],
+    heads: Annotated[
+        int | None, typer.Option("--heads", min=1, help="Subspaces K, where shapes do not tell.")
+    ] = None,
+    image_size: Annotated[
+        tuple[int, int] | None,
+        typer.Option("--image-size", metavar="H W", help="Pixels, where shapes do not tell."),
+    ] = None,
+    step_size: Annotated[
+        float | None, typer.Option("--step-size", metavar="ETA", help="Published: 0.1.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", metavar="LAMBDA", help="Published: 0.1.")
+    ] = None,
+    pool: Annotated[
+        str | None, typer.Option("--pool", metavar="cls|mean", help="Published: cls.")
+    ] = None,
+) -> None:
+    """Convert a checkpoint of the authors' code.
+
+    Every weight is used or listed as dropped. Wrong input writes nothing.
+    """
+    from whitebox_transformers.convert import convert as write_folder
+
+    typer.echo(
+        str(
+            write_folder(
+                file,
+                out,
+                heads=heads,
+                image_size=image_size,
+                step_size=step_size,
+                threshold=threshold,
+                pool=pool,
+            )
+        )
+    )

@@ -1,0 +1,37 @@
+"""``wbt train``: one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whitebox_transformers_cli.arguments import Overrides, RecipeName, Smoke
+from whitebox_transformers_cli.shipped import chosen_recipe
+
+
+def train(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run folder; the recipe's own if left out.")
+    ] = None,
+    smoke: Smoke = False,
+) -> None:
+    """Train one model as a recipe says.
+
+    Interrupted and called again, the run goes on where it stopped and ends with the same weights.
+    """
+    from whitebox_transformers.training.run import train as carry_out
+
+    result = carry_out(chosen_recipe(recipe, overrides, smoke), out)
+    if result.already_finished:
+        typer.echo("This run was finished already; nothing was trained.")
+    typer.echo(
+        f"{result.family}: {result.parameters:,} parameters, "
+        f"validation accuracy {result.validation_accuracy:.2%}, "
+        f"test accuracy {result.test_accuracy:.2%}, {result.seconds:.0f} s"
+    )
+    typer.echo(f"run folder: {result.folder}")
+    typer.echo(f"look inside: wbt inspect {result.folder}")
