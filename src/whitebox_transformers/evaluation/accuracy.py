@@ -6,17 +6,19 @@ from typing import Any
 
 import torch
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from whitebox_transformers.data.dataset import ImageDataset
+from whitebox_transformers.data.loading import evaluation_batches
+from whitebox_transformers.data.stream import ImageStream
 from whitebox_transformers.errors import UserError
 
 
 @torch.inference_mode()
 def measure(
     model: PreTrainedModel,
-    dataset: Dataset | IterableDataset,
+    dataset: ImageDataset | ImageStream,
     batch_size: int,
     workers: int = 0,
     title: str = "evaluation",
@@ -25,7 +27,7 @@ def measure(
 
     Args:
         model: A classifier on the device to use.
-        dataset: Samples with ``pixel_values`` (C, H, W) and ``labels``, or a stream of batches.
+        dataset: A split as evaluation sees it.
         batch_size: Images at a time.
         workers: Processes that decode images.
         title: Name of the data set, for the progress bar and messages.
@@ -41,7 +43,9 @@ def measure(
     classes = model.config.num_labels
     seen, right = torch.zeros(classes), torch.zeros(classes)
     top5, loss = 0, 0.0
-    for batch in tqdm(_batches(dataset, batch_size, workers), desc=title, leave=False, delay=1):
+    for batch in tqdm(
+        evaluation_batches(dataset, batch_size, workers), desc=title, leave=False, delay=1
+    ):
         labels = batch["labels"]
         logits = model(pixel_values=batch["pixel_values"].to(model.device)).logits.float().cpu()
         loss += functional.cross_entropy(logits, labels, reduction="sum").item()
@@ -59,8 +63,3 @@ def measure(
         result["top5_accuracy"] = top5 / images
     result["class_accuracy"] = {names[i]: shares[i] for i in range(classes) if seen[i] > 0}
     return result
-
-
-def _batches(dataset: Dataset | IterableDataset, batch_size: int, workers: int) -> DataLoader:
-    size = None if isinstance(dataset, IterableDataset) else batch_size
-    return DataLoader(dataset, batch_size=size, num_workers=workers)  # type: ignore[arg-type]

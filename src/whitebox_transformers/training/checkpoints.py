@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.batches import Position
 from whitebox_transformers.training.files import read_json, write_json
 
 SEAL = "complete.json"
@@ -23,11 +24,14 @@ SEAL = "complete.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A complete checkpoint, and the seconds of training that led to it."""
+    """A complete checkpoint."""
 
     path: Path
     step: int
     seconds: float
+    """Seconds of training that led to it."""
+    position: Position
+    """The first batch that it has not seen."""
 
 
 def complete_checkpoints(folder: Path) -> list[Checkpoint]:
@@ -36,7 +40,8 @@ def complete_checkpoints(folder: Path) -> list[Checkpoint]:
     for path in folder.glob("checkpoint-*"):
         if _is_complete(path):
             step = int(path.name.removeprefix("checkpoint-"))
-            found.append(Checkpoint(path, step, read_json(path / SEAL)["seconds"]))
+            notes = read_json(path / SEAL)
+            found.append(Checkpoint(path, step, notes["seconds"], Position(**notes["position"])))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
@@ -47,10 +52,11 @@ def remove_incomplete(folder: Path) -> None:
             shutil.rmtree(path)
 
 
-def seal(path: Path, seconds: float) -> None:
+def seal(path: Path, seconds: float, position: Position) -> None:
     """Declare a checkpoint complete."""
     sizes = {file.name: file.stat().st_size for file in path.iterdir() if file.is_file()}
-    write_json(path / SEAL, {"seconds": seconds, "files": sizes})
+    notes = {"seconds": seconds, "position": asdict(position), "files": sizes}
+    write_json(path / SEAL, notes)
 
 
 def prune(folder: Path, keep: int) -> None:
@@ -119,5 +125,6 @@ class SealCheckpoints(TrainerCallback):
     ) -> None:
         """Seal the new checkpoint; only then may older ones go."""
         if state.is_world_process_zero:
-            seal(self.folder / f"checkpoint-{state.global_step}", self.seconds)
+            path = self.folder / f"checkpoint-{state.global_step}"
+            seal(path, self.seconds, kwargs["train_dataloader"].position)
             prune(self.folder, self.keep)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
+from whitebox_transformers.analysis.layers import white_box_layers
+from whitebox_transformers.analysis.layerwise import measure as measure_layers
+from whitebox_transformers.analysis.measures import CHEAP, available_measures
+from whitebox_transformers.data.loading import evaluation_batches
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.evaluation.classification import load_run
 from whitebox_transformers.training.families import build_model, trainable_parameters
 from whitebox_transformers.training.prepare import prepare_data
 from whitebox_transformers.training.recipe import Recipe
 from whitebox_transformers.training.run import RunResult, train
 
 EQUAL_WITHIN = 0.02
+INSPECTED_BATCH = 64
+INSPECTED_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -20,9 +28,10 @@ class Row:
 
     result: RunResult
     compression: tuple[float, float] | None
-    """R^c of first and last layer, ``published`` convention at Z^l; ``None`` for a black box."""
+    """R^c of first and last layer in nats, ``published`` convention at Z^l, mean over validation
+    images; ``None`` where there are no subspaces."""
     nonzero: tuple[float, float] | None
-    """Share of non-zero coefficients of first and last layer; ``None`` for a black box."""
+    """Share of non-zero entries of Z^{l+1} in first and last layer; ``None`` for a black box."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,18 @@ def compare(recipe: Recipe) -> Comparison:
     arms = comparison_arms(recipe)
     ratio = check_equal_parameters(arms)
     return Comparison([_row(train(arm)) for arm in arms], ratio)
+
+
+def _row(result: RunResult) -> Row:
+    """Look inside a finished arm, if it is a white box."""
+    model, recipe = load_run(result.folder)
+    if not white_box_layers(model):
+        return Row(result, None, None)
+    validation = prepare_data(recipe)[0].validation
+    batches = islice(evaluation_batches(validation, INSPECTED_BATCH), INSPECTED_BATCHES)
+    curves = measure_layers(model, batches, sorted({*CHEAP} & {*available_measures(model)})).curves
+    ends = {key: (curve.mean[0], curve.mean[-1]) for key, curve in curves.items()}
+    return Row(result, ends.get("rate-published-z"), ends.get("nonzero-share"))
 
 
 def comparison_arms(recipe: Recipe) -> tuple[Recipe, Recipe]:

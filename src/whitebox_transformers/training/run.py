@@ -18,6 +18,7 @@ from transformers.utils import logging
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.data.build import ImageData
 from whitebox_transformers.evaluation.accuracy import measure
+from whitebox_transformers.training.batches import Position
 from whitebox_transformers.training.checkpoints import (
     Checkpoint,
     SealCheckpoints,
@@ -30,6 +31,7 @@ from whitebox_transformers.training.keepsakes import KeepAtSteps, KeepBest
 from whitebox_transformers.training.model_card import model_card
 from whitebox_transformers.training.objective import check_optimizer
 from whitebox_transformers.training.prepare import prepare_data
+from whitebox_transformers.training.processes import is_main_process
 from whitebox_transformers.training.progress import ProgressLine
 from whitebox_transformers.training.provenance import provenance
 from whitebox_transformers.training.recipe import Recipe
@@ -95,15 +97,18 @@ def train(
         "started": _now(),
     }
     check_optimizer(model, recipe.train)
-    if _is_main_process():
+    if is_main_process():
         folder.write_recipe(recipe)
         write_json(folder.record, _first_start(folder, record))
-    trainer, clock = _make_trainer(recipe, folder, model, data, schedule, callbacks or [])
+        remove_incomplete(folder.checkpoints)
+    latest = (complete_checkpoints(folder.checkpoints) or [None])[-1]
+    trainer, clock = _make_trainer(recipe, folder, model, data, schedule, latest)
+    for callback in callbacks or []:
+        trainer.add_callback(callback)
     with _without_save_bars():
-        checkpoint = _fit(trainer, folder)
-        if _is_main_process():
-            seconds = clock.seconds if checkpoint is None else checkpoint.seconds
-            _finish(recipe, folder, trainer, data, processor, seconds)
+        _fit(trainer, latest)
+        if is_main_process():
+            _finish(recipe, folder, trainer, data, processor, clock.seconds)
     return _result(folder, already_finished=False)
 
 
@@ -126,47 +131,41 @@ def _make_trainer(
     model: PreTrainedModel,
     data: ImageData,
     schedule: Schedule,
-    callbacks: list[TrainerCallback],
+    latest: Checkpoint | None,
 ) -> tuple[WhiteboxTrainer, SealCheckpoints]:
-    done = complete_checkpoints(folder.checkpoints)
+    position = latest.position if latest else Position()
     trainer = WhiteboxTrainer(
-        recipe, model, data.train, data.validation, folder.checkpoints, schedule
-    )
-    clock = SealCheckpoints(
-        folder.checkpoints, recipe.train.checkpoints, done[-1].seconds if done else 0.0
+        recipe, model, data.train, data.validation, folder.checkpoints, schedule, position
     )
     title = f"{recipe.name} ({recipe.model.family})"
     trainer.add_callback(KeepBest(folder.best))
     trainer.add_callback(KeepAtSteps(folder.kept, schedule.keep))
     trainer.add_callback(ProgressLine(title, schedule.steps_per_epoch))
-    if recipe.train.tensorboard and _is_main_process():
+    if recipe.train.tensorboard and is_main_process():
         from torch.utils.tensorboard import SummaryWriter
 
-        step = done[-1].step if done else 0
-        trainer.add_callback(
-            TensorBoardCallback(SummaryWriter(folder.tensorboard, purge_step=step))
-        )
-    for callback in callbacks:
-        trainer.add_callback(callback)
+        # Entries of steps that will be repeated are taken back.
+        writer = SummaryWriter(folder.tensorboard, purge_step=latest.step if latest else 0)
+        trainer.add_callback(TensorBoardCallback(writer))
+    clock = SealCheckpoints(
+        folder.checkpoints, recipe.train.checkpoints, latest.seconds if latest else 0.0
+    )
     trainer.add_callback(clock)
     return trainer, clock
 
 
-def _fit(trainer: WhiteboxTrainer, folder: RunFolder) -> Checkpoint | None:
-    """Train from the latest complete checkpoint; return it if it was the last step's already."""
-    remove_incomplete(folder.checkpoints)
-    done = complete_checkpoints(folder.checkpoints)
-    latest = done[-1] if done else None
+def _fit(trainer: WhiteboxTrainer, latest: Checkpoint | None) -> None:
+    """Train from the latest checkpoint on, unless it is the last step's already."""
     if latest is not None and latest.step >= trainer.schedule.steps:
+        # Trainer would take one step too many; only the history is needed.
         trainer.state = TrainerState.load_from_json(str(latest.path / "trainer_state.json"))
-        return latest
+        return
     try:
         trainer.train(resume_from_checkpoint=str(latest.path) if latest else None)
     finally:
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, ProgressLine):
                 callback.close()
-    return None
 
 
 def _finish(
@@ -240,10 +239,6 @@ def _first_start(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
     before = read_json(folder.record) if folder.record.is_file() else {}
     started = before.get("started", record["started"])
     return record | {"started": started, "starts": before.get("starts", 0) + 1}
-
-
-def _is_main_process() -> bool:
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _now() -> str:

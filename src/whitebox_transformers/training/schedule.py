@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.processes import world_size
 from whitebox_transformers.training.settings import TrainConfig
 
 
@@ -16,7 +16,7 @@ class Schedule:
     steps: int
     """Length of the run."""
     steps_per_epoch: int | None
-    """``None`` for streams."""
+    """Whole batches in the training split; ``None`` for streams."""
     evaluate_every: int
     checkpoint_every: int
     keep: frozenset[int]
@@ -31,9 +31,20 @@ def make_schedule(train: TrainConfig, images: int | None) -> Schedule:
         images: Size of the training split; ``None`` for a stream.
 
     Raises:
-        UserError: The length cannot be known, or warm-up is as long as the run.
+        UserError: The length cannot be known, the batch does not fit the images or the processes,
+            or warm-up is as long as the run.
     """
-    per_epoch = None if images is None else math.ceil(images / train.batch_size)
+    if train.batch_size % (train.accumulate * world_size()):
+        raise UserError(
+            f"train.batch_size={train.batch_size} is not a multiple of train.accumulate="
+            f"{train.accumulate} times {world_size()} processes; change one of them"
+        )
+    if images is not None and images < train.batch_size:
+        raise UserError(
+            f"train.batch_size={train.batch_size} is more than the {images} training images; "
+            "lower it"
+        )
+    per_epoch = None if images is None else images // train.batch_size
     if per_epoch is None and (train.steps is None or train.evaluate_every is None):
         raise UserError(
             "data.streaming=true: the number of images is unknown; "

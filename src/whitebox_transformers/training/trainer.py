@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader
 from transformers import (
     EvalPrediction,
     PreTrainedModel,
@@ -19,14 +19,18 @@ from transformers import (
     TrainingArguments,
 )
 
-from whitebox_transformers.data.sampler import EpochSampler
+from whitebox_transformers.data.dataset import ImageDataset
+from whitebox_transformers.data.loading import evaluation_batches
 from whitebox_transformers.data.seeding import seed_of
+from whitebox_transformers.data.stream import ImageStream
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.batches import Position, RunBatches
 from whitebox_transformers.training.objective import (
     ClassificationLoss,
     decaying_parameters,
     optimizer_class,
 )
+from whitebox_transformers.training.processes import world_size
 from whitebox_transformers.training.recipe import Recipe
 from whitebox_transformers.training.schedule import Schedule
 
@@ -40,28 +44,30 @@ class WhiteboxTrainer(Trainer):
     Args:
         recipe: The run.
         model: Its model, freshly built.
-        train_dataset: Addressed by ``(epoch, index)``, or an endless stream of batches with
-            ``start_at(batch)``.
+        train_dataset: The training split.
         eval_dataset: The validation split.
         checkpoints: Folder for checkpoints.
         schedule: The length of the run in steps.
+        position: The batch to begin with.
     """
 
     def __init__(
         self,
         recipe: Recipe,
         model: PreTrainedModel,
-        train_dataset: Dataset | IterableDataset,
-        eval_dataset: Dataset | IterableDataset,
+        train_dataset: ImageDataset | ImageStream,
+        eval_dataset: ImageDataset | ImageStream,
         checkpoints: Path,
         schedule: Schedule,
+        position: Position,
     ) -> None:
         self.recipe = recipe
         self.schedule = schedule
+        self.position = position
         self._piece = 0
         super().__init__(
             model=model,
-            args=_arguments(recipe, checkpoints, schedule, train_dataset),
+            args=_arguments(recipe, checkpoints, schedule),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             compute_loss_func=ClassificationLoss(recipe.train.label_smoothing),
@@ -72,26 +78,33 @@ class WhiteboxTrainer(Trainer):
         # The loss is ours: the model need not hear how many images the whole step has.
         self.model_accepts_loss_kwargs = False
         self.remove_callback(ProgressCallback)
-        self.add_callback(_CountPieces(self))
+        self.add_callback(_KeepPlace(self))
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Names by the recipe's rule instead of Trainer's."""
         return decaying_parameters(model, self.recipe.train.decay)
 
-    def get_train_dataloader(self) -> DataLoader:
-        """Images by (epoch, index) in an order made from seed and epoch; streams by batches."""
-        if isinstance(self.train_dataset, IterableDataset):
-            return self._stream()
-        sampler = EpochSampler(len(self.train_dataset), self.recipe.seed)  # type: ignore[arg-type]
-        self.add_callback(_FollowEpochs(sampler, self.schedule.steps_per_epoch))
-        loader = DataLoader(
+    def get_train_dataloader(self) -> RunBatches:  # type: ignore[override]
+        """The batches of the run from its position on."""
+        return RunBatches(
             self.train_dataset,  # type: ignore[arg-type]
-            batch_size=self._train_batch_size,
-            sampler=sampler,
-            num_workers=self.args.dataloader_num_workers,
+            self.args.per_device_train_batch_size,
+            self.position,
+            rank=self.args.process_index,
+            world=self.args.world_size,
+            workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
         )
-        return self.accelerator.prepare(loader)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """The validation split once; several processes share it."""
+        loader = evaluation_batches(
+            eval_dataset or self.eval_dataset,
+            self.args.per_device_eval_batch_size,
+            workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        return loader if self.args.world_size == 1 else self.accelerator.prepare(loader)
 
     def training_step(
         self,
@@ -117,19 +130,9 @@ class WhiteboxTrainer(Trainer):
             )
         return loss
 
-    def _stream(self) -> DataLoader:
-        position = self.state.global_step * self.args.gradient_accumulation_steps
-        self.train_dataset.start_at(position)  # type: ignore[union-attr]
-        loader = DataLoader(
-            self.train_dataset,  # type: ignore[arg-type]
-            batch_size=None,
-            num_workers=self.args.dataloader_num_workers,
-        )
-        return self.accelerator.prepare(loader)
 
-
-class _CountPieces(TrainerCallback):
-    """Starts the count of accumulated pieces anew at each step."""
+class _KeepPlace(TrainerCallback):
+    """Counts the accumulated pieces of each step, and epochs as the data have them."""
 
     def __init__(self, trainer: WhiteboxTrainer) -> None:
         self.trainer = trainer
@@ -137,27 +140,18 @@ class _CountPieces(TrainerCallback):
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer._piece = 0
 
-
-class _FollowEpochs(TrainerCallback):
-    """Tells the sampler the epoch, also when a run resumes in its middle."""
-
-    def __init__(self, sampler: EpochSampler, steps_per_epoch: int) -> None:
-        self.sampler = sampler
-        self.steps_per_epoch = steps_per_epoch
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.sampler.set_epoch(state.global_step // self.steps_per_epoch)
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        state.epoch = state.global_step / (self.trainer.schedule.steps_per_epoch or math.inf)
 
 
 def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
     return {"accuracy": float(np.mean(prediction.predictions == prediction.label_ids))}
 
 
-def _arguments(
-    recipe: Recipe, checkpoints: Path, schedule: Schedule, dataset: Dataset | IterableDataset
-) -> TrainingArguments:
+def _arguments(recipe: Recipe, checkpoints: Path, schedule: Schedule) -> TrainingArguments:
     train = recipe.train
-    piece = train.batch_size // train.accumulate
+    # The batch is cut among processes, so that their number does not change it.
+    piece = train.batch_size // (train.accumulate * world_size())
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
         seed=recipe.seed,
@@ -165,8 +159,6 @@ def _arguments(
         per_device_train_batch_size=piece,
         per_device_eval_batch_size=piece,
         gradient_accumulation_steps=train.accumulate,
-        # The batch is cut among processes, so that their number does not change it.
-        accelerator_config={"split_batches": True},
         learning_rate=train.learning_rate,
         weight_decay=train.weight_decay,
         lr_scheduler_type="cosine_with_min_lr",
@@ -185,8 +177,8 @@ def _arguments(
         dataloader_num_workers=train.workers,
         dataloader_pin_memory=torch.accelerator.is_available(),
         remove_unused_columns=False,
-        # Streams are positioned by `start_at`; skipping would decode all that has been seen.
-        ignore_data_skip=isinstance(dataset, IterableDataset),
+        # `RunBatches` begins at the right batch by itself.
+        ignore_data_skip=True,
         report_to="none",
     )
     # One process uses one device; several GPUs are for torchrun, not for DataParallel, which would
