@@ -110,6 +110,11 @@ class CrateImageProcessor(PilBackend):
             return normalise(pixels, factor, 0.0, 1.0)
         return normalise(pixels, factor, self.image_mean, self.image_std)
 
+    def to_dict(self) -> dict[str, Any]:
+        # ``pipeline`` also looks for a video processor, takes the code shipped for this class for
+        # one, and would stop to ask whether to run it; a type that does not exist prevents that.
+        return {**super().to_dict(), "video_processor_type": "none"}
+
     def _prepare_images_structure(self, images: Any, expected_ndims: int = 3) -> list[Any]:
         # The base class takes (H, W) arrays in lists but not alone.
         if isinstance(images, np.ndarray | torch.Tensor) and images.ndim == 2:
