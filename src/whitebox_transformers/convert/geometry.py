@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from whitebox_transformers.convert.reading import Checkpoint
 from whitebox_transformers.convert.report import Decision
@@ -275,7 +276,7 @@ def _whole(value: Any) -> int | None:
     """A positive whole number, also as text (safetensors metadata is text)."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value)
-    if isinstance(value, Integral) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0:
         return int(value)
     return None
 

@@ -9,7 +9,7 @@ activation between, which makes a classifier but is not the authors' function.
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from whitebox_transformers.convert.geometry import (
     Choices,
@@ -101,22 +101,22 @@ class Crate(Layout):
         image = decide_image(checkpoint, choices, positions, patch.value)
         constants = decide_constants(checkpoint, choices)
         pooling, step_size, threshold = constants
-        config = CrateConfig(
-            image_size=one_if_square(image.value),
-            patch_size=one_if_square(patch.value),
-            num_channels=channels.value,
-            hidden_size=width,
-            num_hidden_layers=depth,
-            num_attention_heads=heads.value,
-            head_dim=inner // heads.value,
-            mssa_output="learned" if has_output(keys) else "identity",
-            projection_size=projection,
-            pooling=pooling.value,
-            step_size=step_size.value,
-            threshold=threshold.value,
-            num_labels=classes,
-        )
-        return config, [heads, image, patch, channels, *constants]
+        fields: dict[str, Any] = {
+            "image_size": one_if_square(image.value),
+            "patch_size": one_if_square(patch.value),
+            "num_channels": channels.value,
+            "hidden_size": width,
+            "num_hidden_layers": depth,
+            "num_attention_heads": heads.value,
+            "head_dim": inner // heads.value,
+            "mssa_output": "learned" if has_output(keys) else "identity",
+            "projection_size": projection,
+            "pooling": pooling.value,
+            "step_size": step_size.value,
+            "threshold": threshold.value,
+            "num_labels": classes,
+        }
+        return CrateConfig(**fields), [heads, image, patch, channels, *constants]
 
 
 def has_output(keys: Set[str]) -> bool:

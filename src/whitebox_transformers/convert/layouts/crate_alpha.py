@@ -8,7 +8,7 @@ and 1e-5 in front of the classifier.
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from whitebox_transformers.convert.geometry import (
     Choices,
@@ -84,33 +84,33 @@ class CrateAlpha(Layout):
         image = decide_image(checkpoint, choices, positions, (tall, wide))
         constants = decide_constants(checkpoint, choices)
         pooling, step_size, threshold = constants
-        config = CrateConfig(
-            image_size=one_if_square(image.value),
-            patch_size=one_if_square((tall, wide)),
-            num_channels=channels,
-            patch_embedding="conv",
-            layer_norm_eps=1e-6,
-            classifier_norm_eps=1e-5,
-            hidden_size=width,
-            num_hidden_layers=depth,
-            num_attention_heads=heads.value,
-            head_dim=inner // heads.value,
-            mssa_output="learned" if has_output(keys) else "identity",
-            mssa_output_bias=False,
-            sparsification="overcomplete",
-            dictionary_ratio=_dictionary_ratio(checkpoint, width),
-            ista_iterations=2,
-            synthesis="separate",
-            ista_residual=True,
-            pooling=pooling.value,
-            step_size=step_size.value,
-            threshold=threshold.value,
-            position_init_std=0.02,
-            num_labels=classes,
-        )
+        fields: dict[str, Any] = {
+            "image_size": one_if_square(image.value),
+            "patch_size": one_if_square((tall, wide)),
+            "num_channels": channels,
+            "patch_embedding": "conv",
+            "layer_norm_eps": 1e-6,
+            "classifier_norm_eps": 1e-5,
+            "hidden_size": width,
+            "num_hidden_layers": depth,
+            "num_attention_heads": heads.value,
+            "head_dim": inner // heads.value,
+            "mssa_output": "learned" if has_output(keys) else "identity",
+            "mssa_output_bias": False,
+            "sparsification": "overcomplete",
+            "dictionary_ratio": _dictionary_ratio(checkpoint, width),
+            "ista_iterations": 2,
+            "synthesis": "separate",
+            "ista_residual": True,
+            "pooling": pooling.value,
+            "step_size": step_size.value,
+            "threshold": threshold.value,
+            "position_init_std": 0.02,
+            "num_labels": classes,
+        }
         sizes = [Decision("patch_size", (tall, wide), "shapes")]
         sizes.append(Decision("num_channels", channels, "shapes"))
-        return config, [heads, image, *sizes, *constants]
+        return CrateConfig(**fields), [heads, image, *sizes, *constants]
 
 
 def _dictionary_ratio(checkpoint: Checkpoint, width: int) -> int:
