@@ -24,15 +24,28 @@ SPARSIFICATIONS = {
     "mlp": MLP,
 }
 
-LayerChoice = bool | int | Sequence[int] | None
+LayerChoice = bool | Sequence[int] | None
 
 
-def is_chosen(choice: LayerChoice, index: int, count: int) -> bool:
-    """Whether a recording request (all, none, or indices, negative from the end) has ``index``."""
+def chosen(name: str, choice: LayerChoice, count: int) -> list[bool]:
+    """Which of ``count`` entries a recording request asks for.
+
+    Args:
+        name: The request, for the error message.
+        choice: All, none, or indices, negative ones from the end.
+        count: Number of entries the record has.
+
+    Raises:
+        ValueError: A bare number, which could mean a flag or a layer, or an index out of range.
+    """
     if isinstance(choice, bool) or choice is None:
-        return bool(choice)
-    indices = [choice] if isinstance(choice, int) else choice
-    return index in {i % count for i in indices if -count <= i < count}
+        return [bool(choice)] * count
+    if isinstance(choice, int):
+        raise ValueError(f"{name}={choice}: pass True, or a list of layers such as [{choice}].")
+    for index in choice:
+        if not -count <= index < count:
+            raise ValueError(f"{name}={choice}: indices run from {-count} to {count - 1}.")
+    return [index in choice or index - count in choice for index in range(count)]
 
 
 class Record(nn.Module):
@@ -134,17 +147,20 @@ class CrateStack(nn.Module):
         **kwargs,
     ) -> torch.Tensor:
         depth = len(self.layers)
+        attention_wanted = chosen("output_attentions", output_attentions, depth)
+        z_wanted = chosen("output_z", output_z, depth + 1)
+        z_half_wanted = chosen("output_z_half", output_z_half, depth)
         for index, layer in enumerate(self.layers):
-            self.record_z(z, is_chosen(output_z, index, depth + 1))
+            self.record_z(z, z_wanted[index])
             z = layer(
                 z,
                 attention_mask,
-                record_z_half=is_chosen(output_z_half, index, depth),
-                record_attention=is_chosen(output_attentions, index, depth),
+                record_z_half=z_half_wanted[index],
+                record_attention=attention_wanted[index],
                 **kwargs,
             )
-        self.record_z(z, is_chosen(output_z, depth, depth + 1))
+        self.record_z(z, z_wanted[depth])
         return z
 
 
-__all__ = ["Compress", "CrateLayer", "CrateStack", "Sparsify", "is_chosen"]
+__all__ = ["Compress", "CrateLayer", "CrateStack", "Sparsify", "chosen"]

@@ -1,5 +1,8 @@
 """Configuration of the CRATE family, and the sizes that the papers name."""
 
+import difflib
+import math
+from dataclasses import fields
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
@@ -45,6 +48,28 @@ PRESETS: dict[str, dict] = {
     "crate-alpha-base": _crate_alpha(768, 12, 12, 16),
     "crate-alpha-large-patch14": _crate_alpha(1024, 24, 16, 14),
 }
+
+# Fields that count something.
+COUNTS = (
+    "num_channels",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "head_dim",
+    "projection_size",
+    "dictionary_ratio",
+    "ista_iterations",
+)
+
+# Which sparsification blocks read eta and lambda: a learned scalar that nothing reads would have no
+# gradient, which distributed training refuses.
+LEARNABLE = {
+    "learn_step_size": ("ista", "overcomplete"),
+    "learn_threshold": ("ista", "overcomplete", "majorizer"),
+}
+
+# Accepted by the constructor without being dataclass fields.
+SETTERS = {"num_labels", "out_features", "out_indices", "attn_implementation"}
 
 
 @strict
@@ -110,8 +135,8 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
     head_dim: int | None = None
     patch_embedding: Literal["norm_linear", "linear", "conv"] = "norm_linear"
     pooling: Literal["cls", "mean"] = "cls"
-    layer_norm_eps: float = 1e-5
-    classifier_norm_eps: float = 1e-5
+    layer_norm_eps: float | int = 1e-5
+    classifier_norm_eps: float | int = 1e-5
     projection_size: int | None = None
     hidden_dropout_prob: float | int = 0.0
     attention_probs_dropout_prob: float | int = 0.0
@@ -136,13 +161,14 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
     ista_iterations: int = 2
     synthesis: Literal["tied", "separate"] = "tied"
     ista_residual: bool = False
-    coding_precision: float = 0.1
+    coding_precision: float | int = 0.1
     mlp_ratio: int | float = 4
 
     _out_features: list[str] | None = None
     _out_indices: list[int] | None = None
 
     def __post_init__(self, **kwargs):
+        self._check_sizes()
         if self.head_dim is None:
             if self.hidden_size % self.num_attention_heads:
                 raise ValueError(
@@ -159,13 +185,28 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
         )
         super().__post_init__(**kwargs)
 
+    def _check_sizes(self) -> None:
+        for name in COUNTS:
+            value = getattr(self, name)
+            if value is not None and not value >= 1:
+                raise ValueError(f"{name}={value} must be at least 1.")
+        for name in ("step_size", "threshold"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)} must be finite and not negative.")
+        for name in ("layer_norm_eps", "classifier_norm_eps", "coding_precision", "mlp_ratio"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)} must be finite and positive.")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be in [0, 1).")
+
     def _check_image(self) -> None:
         for name in ("image_size", "patch_size"):
             value = getattr(self, name)
             if not isinstance(value, int):
                 value = list(value)
                 setattr(self, name, value)
-            if min(_pair(value)) < 1 or len(_pair(value)) != 2:
+            if len(_pair(value)) != 2 or min(_pair(value)) < 1:
                 raise ValueError(
                     f"{name}={value} must be one positive number or [height, width] of them."
                 )
@@ -173,7 +214,8 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
         if height % tall or width % wide:
             raise ValueError(
                 f"image_size {height}x{width} is not a multiple of patch_size {tall}x{wide}; "
-                f"the next smaller multiple is {height // tall * tall}x{width // wide * wide}."
+                f"the nearest multiple is {nearest_multiple(height, tall)}x"
+                f"{nearest_multiple(width, wide)}."
             )
 
     def _check_operators(self) -> None:
@@ -190,10 +232,17 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
             )
         if self.mssa_step is not None and not 0 < self.mssa_step <= 1:
             raise ValueError(f"mssa_step={self.mssa_step} must be in (0, 1], or None.")
-        if self.ista_iterations < 1:
-            raise ValueError(f"ista_iterations={self.ista_iterations} must be at least 1.")
-        if self.coding_precision <= 0:
-            raise ValueError(f"coding_precision={self.coding_precision} must be positive.")
+        if self.orthonormal_subspaces and self.head_dim > self.hidden_size:
+            raise ValueError(
+                f"orthonormal_subspaces needs head_dim <= hidden_size, but head_dim="
+                f"{self.head_dim} and hidden_size={self.hidden_size}."
+            )
+        for name, where in LEARNABLE.items():
+            if getattr(self, name) and self.sparsification not in where:
+                raise ValueError(
+                    f"{name} has nothing to learn with sparsification={self.sparsification!r}; "
+                    f"it applies to {' and '.join(where)}."
+                )
 
     @property
     def grid_size(self) -> tuple[int, int]:
@@ -214,11 +263,19 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
         """
         if name not in PRESETS:
             raise ValueError(f"Unknown preset {name!r}; choose one of: {', '.join(PRESETS)}.")
-        fields = PRESETS[name] | overrides
-        fields.setdefault("num_labels", 1000)
-        if "id2label" in fields:
-            del fields["num_labels"]
-        return cls(**fields)
+        known = {field.name for field in fields(cls)} | SETTERS
+        for unknown in overrides.keys() - known:
+            near = difflib.get_close_matches(unknown, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise ValueError(f"{unknown!r} is not a field of CrateConfig{hint}")
+        if "id2label" not in overrides:
+            overrides.setdefault("num_labels", 1000)
+        return cls(**PRESETS[name] | overrides)
+
+
+def nearest_multiple(length: int, patch: int) -> int:
+    """The positive multiple of ``patch`` nearest to ``length``."""
+    return max(round(length / patch), 1) * patch
 
 
 def _pair(value: int | list[int] | tuple[int, ...]) -> tuple[int, ...]:

@@ -6,8 +6,9 @@ Legend: B batch, C channels, H x W pixels, N = 1 + patches, D width.
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import initialization as init
 
-from .configuration_crate import CrateConfig
+from .configuration_crate import CrateConfig, nearest_multiple
 
 
 class PatchEmbeddings(nn.Module):
@@ -18,7 +19,8 @@ class PatchEmbeddings(nn.Module):
     convolution.
 
     Raises:
-        ValueError: Wrong number of channels, or an image that is not a multiple of the patch.
+        ValueError: No tensor of images, a wrong number of channels, or an image that is not a
+            multiple of the patch.
     """
 
     def __init__(self, config: CrateConfig):
@@ -41,18 +43,20 @@ class PatchEmbeddings(nn.Module):
 
     def grid(self, pixel_values: torch.Tensor) -> tuple[int, int]:
         """Rows and columns of patches of these images, checked."""
-        if pixel_values.dim() != 4 or pixel_values.shape[1] != self.num_channels:
+        shape = tuple(pixel_values.shape) if isinstance(pixel_values, torch.Tensor) else None
+        if shape is None or len(shape) != 4 or shape[1] != self.num_channels or 0 in shape:
+            found = type(pixel_values).__name__ if shape is None else f"shape {shape}"
             raise ValueError(
-                f"pixel_values has shape {tuple(pixel_values.shape)}; expected (batch, "
-                f"{self.num_channels}, height, width). Convert the image with the model's "
-                f"image processor."
+                f"pixel_values: found {found}; expected a tensor of shape (batch, "
+                f"{self.num_channels}, height, width), at least one image. Prepare images with "
+                f"the model's image processor."
             )
-        (height, width), (tall, wide) = pixel_values.shape[2:], self.patch_size
-        if height % tall or width % wide or not height or not width:
+        (height, width), (tall, wide) = shape[2:], self.patch_size
+        if height % tall or width % wide:
             raise ValueError(
                 f"image of {height}x{width} pixels is not a multiple of the patch {tall}x{wide}; "
-                f"resize it, e.g. to {max(height // tall, 1) * tall}x"
-                f"{max(width // wide, 1) * wide}."
+                f"resize it, e.g. to {nearest_multiple(height, tall)}x"
+                f"{nearest_multiple(width, wide)}."
             )
         return height // tall, width // wide
 
@@ -83,6 +87,13 @@ class CrateEmbeddings(nn.Module):
         self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
         self.position_embeddings = nn.Parameter(torch.empty(1, patches + 1, config.hidden_size))
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.init_std = config.position_init_std
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw class token and positions from a normal of the configured deviation."""
+        init.normal_(self.cls_token, std=self.init_std)
+        init.normal_(self.position_embeddings, std=self.init_std)
 
     def positions(self, rows: int, columns: int) -> torch.Tensor:
         """Position table for a grid of patches, (1, 1 + rows * columns, D)."""

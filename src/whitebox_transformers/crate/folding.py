@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils.generic import can_return_tuple
 
 from .block import Compress, CrateLayer, Sparsify
-from .ista import ISTA, PROXIMAL_MAPS, gram_operator
+from .ista import ISTA, PROXIMAL_MAPS, Majorizer, gram_operator
 from .modeling_crate import (
     CrateForImageClassification,
     CrateImageClassifierOutput,
@@ -35,12 +36,12 @@ class FoldedModelError(RuntimeError):
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
-    """A frozen Linear from float64 weight (out, in) and bias (out,)."""
+    """A frozen Linear of weight (out, in) and bias (out,)."""
     out_features, in_features = weight.shape
     linear = nn.Linear(in_features, out_features, bias=bias is not None, device="meta")
-    linear.weight = nn.Parameter(weight.float().contiguous(), requires_grad=False)
+    linear.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     if bias is not None:
-        linear.bias = nn.Parameter(bias.float().contiguous(), requires_grad=False)
+        linear.bias = nn.Parameter(bias.contiguous(), requires_grad=False)
     return linear
 
 
@@ -135,12 +136,15 @@ class FoldedLayer(nn.Module):
     def __init__(self, layer: CrateLayer, config):
         super().__init__()
         self.compress, self.sparsify = layer.compress, layer.sparsify
+        # The majorizer's step depends on the number of tokens, so it needs all of them.
+        self.tokenwise = layer.sparsify is None or not isinstance(layer.sparsify.ista, Majorizer)
         if layer.compress is not None and isinstance(layer.compress.mssa, MSSA):
             self.compress = FoldedCompress(layer.compress, config)
         if layer.sparsify is not None and isinstance(layer.sparsify.ista, ISTA):
             self.sparsify = FoldedSparsify(layer.sparsify)
 
     def forward(self, z: torch.Tensor, class_token_only: bool = False) -> torch.Tensor:
+        class_token_only = class_token_only and self.tokenwise
         if isinstance(self.compress, FoldedCompress):
             z = self.compress(z, class_token_only)
         elif self.compress is not None:
@@ -166,6 +170,7 @@ class FoldedCrateForImageClassification(CratePreTrainedModel):
         self.requires_grad_(False)
         super().train(False)
 
+    @can_return_tuple
     def forward(
         self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None, **kwargs
     ) -> CrateImageClassifierOutput:
