@@ -26,7 +26,7 @@ PIL_BILINEAR = 2
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 # A resized image that is to be cropped keeps at most this many crop lengths along its longer side:
 # a picture of 1 x 10,000 pixels would otherwise grow to 224 x 2,240,000.
-LONGEST_IN_CROPS = 8
+LONGEST_IN_CROPS = 64
 
 
 class CrateImageProcessorKwargs(ImagesKwargs, total=False):
@@ -116,9 +116,10 @@ class CrateImageProcessor(PilBackend):
         return {**super().to_dict(), "video_processor_type": "none"}
 
     def _prepare_images_structure(self, images: Any, expected_ndims: int = 3) -> list[Any]:
-        # The base class takes (H, W) arrays in lists but not alone.
-        if isinstance(images, np.ndarray | torch.Tensor) and images.ndim == 2:
-            images = [images]
+        # The base class takes no arrays of shape (H, W).
+        listed = images if isinstance(images, list | tuple) else [images]
+        if all(isinstance(i, np.ndarray | torch.Tensor) and i.ndim == 2 for i in listed):
+            images = [image_of_array(np.asarray(image)) for image in listed]
         return super()._prepare_images_structure(images, expected_ndims)
 
     def process_image(

@@ -11,7 +11,9 @@ started at ``a = v``.
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import nn
+from transformers import initialization as init
 
 Scalar = float | torch.Tensor
 
@@ -43,9 +45,9 @@ class _GramOperator(torch.autograd.Function):
     def forward(ctx, dictionary, step_size):
         ctx.save_for_backward(dictionary, step_size)
         direction = dictionary - dictionary.T @ dictionary
-        operator = direction * step_size
-        operator.diagonal().add_(1)
-        return operator
+        # Not in place on a diagonal view: ONNX export refuses graphs with one.
+        identity = torch.eye(len(dictionary), dtype=dictionary.dtype, device=dictionary.device)
+        return identity + direction * step_size
 
     @staticmethod
     def backward(ctx, grad):
@@ -74,6 +76,20 @@ def gram_operator(dictionary: torch.Tensor, step_size: Scalar) -> torch.Tensor:
         wide = torch.promote_types(dictionary.dtype, torch.float32)
         step_size = torch.as_tensor(step_size, dtype=wide, device=dictionary.device)
         return _GramOperator.apply(dictionary.to(wide), step_size)
+
+
+def _gram_step(
+    v: torch.Tensor, dictionary: torch.Tensor, step_size: Scalar, shift: Scalar
+) -> torch.Tensor:
+    """``v M - shift`` with one product per token; (..., N, D) to (..., N, D)."""
+    operator = gram_operator(dictionary, step_size)
+    bias = -torch.as_tensor(shift, dtype=operator.dtype, device=v.device).expand(v.shape[-1])
+    half = v.dtype.itemsize < 4 or torch.is_autocast_enabled(v.device.type)
+    if not half:
+        return F.linear(v, operator.mT.to(v.dtype), bias.to(v.dtype))
+    # Rounding I + eta (...) to half precision would lose most of the small second part.
+    change = operator.mT - torch.eye(len(operator), dtype=operator.dtype, device=v.device)
+    return v + F.linear(v, change.to(v.dtype), bias.to(v.dtype))
 
 
 def ista(
@@ -114,11 +130,14 @@ def ista(
     if form == "auto":
         cheaper = torch.compiler.is_exporting() or v.numel() >= width * width
         form = "gram" if cheaper else "tokens"
+    level = step_size * threshold
+    # Under relu the threshold is a shift of its argument, and costs nothing inside the product.
+    shift = level if activation == "relu" else 0.0
     if form == "gram":
-        moved = v @ gram_operator(dictionary, step_size).to(v.dtype)
+        moved = _gram_step(v, dictionary, step_size, shift)
     else:
-        moved = v + step_size * ((v - v @ dictionary.T) @ dictionary)
-    return PROXIMAL_MAPS[activation](moved, step_size * threshold)
+        moved = v + (step_size * ((v - v @ dictionary.T) @ dictionary) - shift)
+    return moved.relu() if activation == "relu" else soft_threshold(moved, level)
 
 
 def proximal_steps_from_zero(
@@ -150,7 +169,17 @@ def proximal_steps_from_zero(
     return codes
 
 
-class _ProximalBlock(nn.Module):
+def draw_dictionary(dictionary: torch.Tensor) -> None:
+    """Fill a dictionary (D, M) in place, uniform with variance 2 / D.
+
+    The fan-in is the width whatever the number of atoms; PyTorch's Kaiming initialiser would take
+    M and start an overcomplete dictionary sqrt(M / D) too small.
+    """
+    bound = (6 / dictionary.shape[0]) ** 0.5
+    init.uniform_(dictionary, -bound, bound)
+
+
+class ProximalBlock(nn.Module):
     """What the dictionary blocks share: the dictionary, eta and lambda, fixed or learned."""
 
     def __init__(self, config, atoms: int):
@@ -166,9 +195,18 @@ class _ProximalBlock(nn.Module):
             self.threshold = nn.Parameter(torch.tensor(float(config.threshold)))
         # In the data path, so that a hook on it sees and may replace the coefficients.
         self.codes = nn.Identity()
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Fresh dictionary, Kaiming uniform as the authors draw it, and configured scalars."""
+        draw_dictionary(self.dictionary)
+        if isinstance(self.step_size, nn.Parameter):
+            init.constant_(self.step_size, self.initial_step_size)
+        if isinstance(self.threshold, nn.Parameter):
+            init.constant_(self.threshold, self.initial_threshold)
 
 
-class ISTA(_ProximalBlock):
+class ISTA(ProximalBlock):
     """The published block: one step on a complete dictionary, no skip around it.
 
     Shape: (B, N, D) to (B, N, D).
@@ -184,7 +222,7 @@ class ISTA(_ProximalBlock):
         )
 
 
-class OvercompleteISTA(_ProximalBlock):
+class OvercompleteISTA(ProximalBlock):
     """T steps from zero on M = ratio * D atoms, then back to width D.
 
     The way back is the same dictionary (CRATE-LM, arXiv 2410.16443) or a second one
@@ -197,7 +235,14 @@ class OvercompleteISTA(_ProximalBlock):
         self.iterations = config.ista_iterations
         self.synthesis = None
         if config.synthesis == "separate":
-            self.synthesis = nn.Parameter(torch.empty(config.hidden_size, atoms))
+            self.synthesis = nn.Parameter(torch.empty_like(self.dictionary))
+            draw_dictionary(self.synthesis)
+
+    def reset_parameters(self) -> None:
+        """Fresh dictionaries and configured scalars."""
+        super().reset_parameters()
+        if getattr(self, "synthesis", None) is not None:
+            draw_dictionary(self.synthesis)
 
     def forward(self, v: torch.Tensor) -> torch.Tensor:
         codes = proximal_steps_from_zero(
@@ -207,7 +252,7 @@ class OvercompleteISTA(_ProximalBlock):
         return self.codes(codes) @ back.T
 
 
-class Majorizer(_ProximalBlock):
+class Majorizer(ProximalBlock):
     """The step from a majorizer of ``lambda |Z|_1 - R(Z)`` (arXiv 2306.01129, appendix A.3).
 
     ``relu((1 + 4 / (9 (1 + alpha))) D^T v - 4 lambda / (9 alpha))``, alpha = D / (N eps^2).
@@ -230,6 +275,7 @@ __all__ = [
     "ISTA",
     "Majorizer",
     "OvercompleteISTA",
+    "ProximalBlock",
     "gram_operator",
     "ista",
     "nonnegative_threshold",

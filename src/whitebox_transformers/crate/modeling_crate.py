@@ -18,7 +18,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from .block import CrateLayer, CrateStack, RecordZ, RecordZHalf
 from .configuration_crate import CrateConfig
 from .embeddings import CrateEmbeddings
-from .ista import _ProximalBlock
+from .ista import ProximalBlock
 from .mssa import AttentionMap, FixedOutput
 
 
@@ -61,11 +61,6 @@ class CrateImageClassifierOutput(ModelOutput):
     z_half: tuple[torch.FloatTensor | None, ...] | None = None
 
 
-def _uniform_fan_in(tensor: torch.Tensor, fan_in: int, gain: float) -> None:
-    bound = gain * (3.0 / fan_in) ** 0.5
-    init.uniform_(tensor, -bound, bound)
-
-
 class CratePreTrainedModel(PreTrainedModel):
     """Loading, saving and initialisation shared by the family.
 
@@ -94,33 +89,15 @@ class CratePreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Conv2d):
-            fan_in = module.weight[0].numel()
-            _uniform_fan_in(module.weight, fan_in, gain=3**-0.5)
+            bound = module.weight[0].numel() ** -0.5
+            init.uniform_(module.weight, -bound, bound)
             if module.bias is not None:
-                _uniform_fan_in(module.bias, fan_in, gain=3**-0.5)
+                init.uniform_(module.bias, -bound, bound)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
-        elif isinstance(module, FixedOutput):
-            _uniform_fan_in(module.weight, module.weight.shape[1], gain=3**-0.5)
-        elif isinstance(module, _ProximalBlock):
-            self._init_proximal_block(module)
-        elif isinstance(module, CrateEmbeddings):
-            std = self.config.position_init_std
-            init.normal_(module.cls_token, std=std)
-            init.normal_(module.position_embeddings, std=std)
-
-    def _init_proximal_block(self, block: _ProximalBlock) -> None:
-        # Fan-in is the width for every dictionary; PyTorch would take the atoms of an
-        # overcomplete one and start it sqrt(M / D) too small.
-        width = block.dictionary.shape[0]
-        _uniform_fan_in(block.dictionary, width, gain=2**0.5)
-        if getattr(block, "synthesis", None) is not None:
-            _uniform_fan_in(block.synthesis, width, gain=2**0.5)
-        if isinstance(block.step_size, nn.Parameter):
-            init.constant_(block.step_size, block.initial_step_size)
-        if isinstance(block.threshold, nn.Parameter):
-            init.constant_(block.threshold, block.initial_threshold)
+        elif isinstance(module, FixedOutput | ProximalBlock | CrateEmbeddings):
+            module.reset_parameters()
 
 
 def _recording(config: CrateConfig, kwargs: dict) -> dict:
@@ -161,6 +138,8 @@ class CrateModel(CratePreTrainedModel):
             pixel_values: (B, channels, height, width).
             kwargs: ``output_hidden_states``, ``output_attentions``, ``output_z``,
                 ``output_z_half``: True, or the layer indices wanted (others come as ``None``).
+                Indices for ``output_hidden_states`` are transformers' own, and old versions leave
+                out Z^0; ``output_z`` holds the same tensors and is the same everywhere.
         """
         recording = _recording(self.config, kwargs)
         kwargs.pop("output_hidden_states", None)

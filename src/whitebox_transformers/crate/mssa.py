@@ -10,6 +10,7 @@ an output matrix, in the derivation [U_1, ..., U_K], in the published network a 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import initialization as init
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 
@@ -93,6 +94,12 @@ class FixedOutput(nn.Module):
     def __init__(self, inner: int, width: int):
         super().__init__()
         self.register_buffer("weight", torch.empty(width, inner))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the matrix as a fresh Linear's."""
+        bound = self.weight.shape[1] ** -0.5
+        init.uniform_(self.weight, -bound, bound)
 
     def forward(self, averages: torch.Tensor) -> torch.Tensor:
         return F.linear(averages, self.weight)
