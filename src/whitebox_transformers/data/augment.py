@@ -92,9 +92,7 @@ class Mixing:
         partner = int(torch.randint(among, ()))
         return partner if torch.rand(()) < self.probability else None
 
-    def mix(
-        self, values: torch.Tensor, labels: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def mix(self, values: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mix an image with its partner.
 
         Args:

@@ -153,9 +153,7 @@ def _class_names(
     return names
 
 
-def _carved_streams(
-    sources: dict[str, RecordStream], data: DataConfig
-) -> dict[str, RecordStream]:
+def _carved_streams(sources: dict[str, RecordStream], data: DataConfig) -> dict[str, RecordStream]:
     """Train, validation and test; a missing one is the part of train whose names hash below."""
     shares = {"test": data.test_share, "validation": data.validation_share}
     streams, low = dict(sources), 0.0

@@ -103,7 +103,5 @@ def evaluation_batches(
     """All images of a split once, in order; the last batch may be smaller."""
     common = {"num_workers": workers, "pin_memory": pin_memory}
     if isinstance(dataset, ImageStream):
-        return BatchLoader(
-            StreamBatches(dataset, size, workers=workers), batch_size=None, **common
-        )
+        return BatchLoader(StreamBatches(dataset, size, workers=workers), batch_size=None, **common)
     return BatchLoader(dataset, batch_size=size, shuffle=False, **common)

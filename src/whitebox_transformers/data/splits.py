@@ -82,9 +82,7 @@ def carve(labels: torch.Tensor, share: float, seed: int) -> tuple[torch.Tensor, 
     return torch.cat(kept).sort().values, torch.cat(carved).sort().values
 
 
-def split_source(
-    sources: dict[str, ImageSource], data: DataConfig
-) -> dict[str, ImageSource]:
+def split_source(sources: dict[str, ImageSource], data: DataConfig) -> dict[str, ImageSource]:
     """Train, validation and test, carved from train where they do not exist.
 
     Raises:
