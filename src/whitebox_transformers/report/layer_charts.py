@@ -10,19 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from whitebox_transformers.analysis.layer_report import LayerCurve
 from whitebox_transformers.report.axes import number
 from whitebox_transformers.report.content import Chart, Curve, Role, Section
 
-
-@dataclass(frozen=True)
-class Statistic:
-    """One quantity of every layer: mean and standard deviation over samples."""
-
-    mean: list[float]
-    std: list[float]
-
-
-LayerStatistics = Mapping[str, Statistic]
+Curves = Mapping[str, LayerCurve]
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,8 @@ _EXPANSION = [
         "rate-raw",
         r"$R(Z^\ell)$ of raw tokens",
         "coding rate $R$ (nats)",
-        r"Nats needed for all tokens without subspaces, $\alpha=d/(N\epsilon^2)$, $\epsilon=0.1$.",
+        r"Nats needed for all tokens without subspaces, $\alpha=d/(N\epsilon^2)$, $\epsilon=0.1$. "
+        "The last point is the output of the last layer.",
         "The objective wants this high while the compression rate is low: the whole stays spread "
         "out, each group becomes compact.",
     ),
@@ -97,7 +90,8 @@ _EXPANSION = [
         "norm-z",
         r"Length of the tokens at $Z^\ell$",
         "mean Euclidean norm",
-        "Average length of a token entering the layer. Layer 1 receives the embedding.",
+        "Average length of a token entering each layer; layer 1 receives the embedding, and the "
+        "last point is the output of the last layer.",
         r"Every sparsification step rebuilds the tokens from LayerNorm, so lengths stay bounded "
         "from layer 2 on.",
     ),
@@ -114,11 +108,19 @@ _SPARSITY = [
         "nonzero-share",
         "Share of coefficients that are not zero",
         "non-zero share (0 to 1)",
-        r"$\Vert Z^{\ell+1}\Vert_0/(dN)$: exact non-zeros after the layer's ISTA step, "
-        "class token included, averaged over samples.",
+        r"$\Vert Z^{\ell+1}\Vert_0/(dN)$: exact non-zeros of the layer's output, class token "
+        "included, averaged over samples.",
         "Sparsification lowers this with depth. An untrained network zeroes many entries too, so "
         "only the gap to the control was learned. A rise in the last layer is common: the linear "
         "classifier reads it.",
+    ),
+    _Quantity(
+        "nonzero-share-codes",
+        "Share of codes that are not zero",
+        "non-zero share (0 to 1)",
+        "Exact non-zeros of the coefficients inside the sparsification block, which are not the "
+        "layer's output here.",
+        "The block searches for few active atoms per token; the gap to the control was learned.",
     ),
 ]
 _CHAPTERS = [
@@ -150,15 +152,13 @@ _CURVES: dict[str, tuple[str, Role]] = {
     "train": ("train", "train"),
     "validation": ("validation", "validation"),
 }
-OVER_TRAINING = ("rate-published-z", "nonzero-share")
 
 
-def layer_sections(measured: Mapping[str, LayerStatistics]) -> list[Section]:
+def layer_sections(measured: Mapping[str, Curves]) -> list[Section]:
     """Chapters of every quantity that at least one of the sets has.
 
     Args:
-        measured: Statistics by ``"train"``, ``"validation"`` and ``"control"``, each a mapping
-            from quantity (the keys above) to its statistic.
+        measured: Curves by measure for ``"train"``, ``"validation"`` and ``"control"``.
     """
     sections = []
     for key, title, introduction, quantities in _CHAPTERS:
@@ -172,13 +172,13 @@ def layer_sections(measured: Mapping[str, LayerStatistics]) -> list[Section]:
     return sections
 
 
-def training_section(by_step: Mapping[int, LayerStatistics]) -> Section | None:
+def training_section(by_step: Mapping[int, Curves]) -> Section | None:
     """Rate and sparsity by layer, one curve per kept checkpoint; None if nothing was kept."""
     steps = sorted(by_step)
     charts = []
     for quantity in (*_RATES, *_SPARSITY):
         held = [step for step in steps if quantity.key in by_step[step]]
-        if quantity.key not in OVER_TRAINING or not held:
+        if not held:
             continue
         last = max(len(held) - 1, 1)
         curves = [
@@ -205,12 +205,12 @@ def training_section(by_step: Mapping[int, LayerStatistics]) -> Section | None:
     return Section(
         "over-training",
         "Over training",
-        "The same measurements at the checkpoints the run kept; step 0 is the untrained control.",
+        "The same measurements at the checkpoints the run kept; step 0 is before training.",
         charts,
     )
 
 
-def findings(measured: Mapping[str, LayerStatistics]) -> list[str]:
+def findings(measured: Mapping[str, Curves]) -> list[str]:
     """First and last layer of the main quantities, trained beside untrained, as sentences."""
     sentences = []
     for quantity in (_RATES[0], *_SPARSITY):
@@ -225,7 +225,7 @@ def findings(measured: Mapping[str, LayerStatistics]) -> list[str]:
     return sentences
 
 
-def _sets(measured: Mapping[str, LayerStatistics], key: str) -> list[Curve]:
+def _sets(measured: Mapping[str, Curves], key: str) -> list[Curve]:
     return [
         _curve(name, role, measured[which][key])
         for which, (name, role) in _CURVES.items()
@@ -245,9 +245,9 @@ def _chart(quantity: _Quantity, curves: list[Curve]) -> Chart:
     )
 
 
-def _curve(name: str, role: Role, statistic: Statistic) -> Curve:
-    layers = [float(layer) for layer in range(1, len(statistic.mean) + 1)]
-    return Curve(name, role, layers, statistic.mean, statistic.std)
+def _curve(name: str, role: Role, measured: LayerCurve) -> Curve:
+    layers = [float(layer) for layer in range(1, len(measured.mean) + 1)]
+    return Curve(name, role, layers, measured.mean, measured.std)
 
 
 def _first_to_last(values: list[float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from whitebox_transformers.analysis.layer_report import LayerCurve
 from whitebox_transformers.report.content import (
     AttentionOfImage,
     Chart,
@@ -15,7 +16,7 @@ from whitebox_transformers.report.content import (
     Section,
     Table,
 )
-from whitebox_transformers.report.layer_charts import Statistic, layer_sections, training_section
+from whitebox_transformers.report.layer_charts import layer_sections, training_section
 
 KEYS = {
     "rate-published-z": (1500, 600, 60),
@@ -30,13 +31,13 @@ KEYS = {
 }
 
 
-def statistics(layers: int, learned: float, shift: float = 0.0) -> dict[str, Statistic]:
+def statistics(layers: int, learned: float, shift: float = 0.0) -> dict[str, LayerCurve]:
     """Values that go from a start to an end, the further the more was learned."""
     depth = np.linspace(0.0, 1.0, layers)
     result = {}
     for key, (start, end, std) in KEYS.items():
         mean = start + learned * (end - start) * depth**0.8 + shift * std
-        result[key] = Statistic(mean.tolist(), [float(std)] * layers)
+        result[key] = LayerCurve(mean.tolist(), [float(std)] * layers)
     return result
 
 

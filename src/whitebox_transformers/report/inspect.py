@@ -1,0 +1,219 @@
+"""Look inside a finished run: measure every layer, write JSON, figures and one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import AutoImageProcessor, PreTrainedModel
+
+from whitebox_transformers.analysis.layerwise import untrained
+from whitebox_transformers.analysis.measures import MEASURES
+from whitebox_transformers.errors import UserError
+from whitebox_transformers.evaluation.classification import load_run
+from whitebox_transformers.extras import require
+from whitebox_transformers.report.content import Report, Section
+from whitebox_transformers.report.examples import (
+    examples_from_files,
+    examples_from_validation,
+    picture_of,
+)
+from whitebox_transformers.report.figures import write_figures
+from whitebox_transformers.report.image_results import attention_of, predictions_of
+from whitebox_transformers.report.layer_charts import findings, layer_sections, training_section
+from whitebox_transformers.report.layer_study import LayerStudy, study_layers
+from whitebox_transformers.report.page import render_page
+from whitebox_transformers.report.run_charts import (
+    comparison_section,
+    comparison_table,
+    learning_section,
+)
+from whitebox_transformers.report.structure import structure_section
+from whitebox_transformers.training.files import read_json, write_json, write_text
+from whitebox_transformers.training.keepsakes import kept_weights
+from whitebox_transformers.training.prepare import prepare_data
+from whitebox_transformers.training.provenance import provenance
+from whitebox_transformers.training.recipe import Recipe
+from whitebox_transformers.training.run_folder import RunFolder, find_run
+
+if TYPE_CHECKING:
+    from whitebox_transformers.training.compare import Comparison
+
+SHOWN_IMAGES = 4
+MOST_IMAGES_ON_PAGE = 12
+SUBTITLE = (
+    "What every layer of this model does to its tokens, measured on training and validation "
+    "images and set beside the same network with untrained weights."
+)
+
+
+@dataclass(frozen=True)
+class InspectionResult:
+    """What `inspect` wrote.
+
+    Attributes:
+        json: Every number, with definitions and provenance.
+        pngs: The figures.
+        html: The page, one self-contained file.
+        left_out: Images that could not be used, with the reason.
+    """
+
+    json: Path
+    pngs: list[Path]
+    html: Path
+    left_out: list[str]
+
+
+def inspect(
+    run_dir: str | Path,
+    images: Sequence[str | Path] | None = None,
+    samples: int = 256,
+    out: str | Path | None = None,
+    device: str | None = None,
+    comparison: Comparison | None = None,
+) -> InspectionResult:
+    """Measure what every layer of a finished run does, beside an untrained control.
+
+    Args:
+        run_dir: Run folder.
+        images: Files whose attention and predictions are shown; a few validation images if None.
+        samples: Images per split that are measured.
+        out: Folder to write; ``inspection`` in the run folder if None.
+        device: Where to compute, e.g. ``"cpu"``; as the run's recipe says if None.
+        comparison: The pair this run is the white box of; puts its table on the page.
+
+    Raises:
+        UserError: No finished run there, no usable image among ``images``, or data not found.
+        MissingExtra: matplotlib or Pillow is not installed.
+    """
+    for module in ("matplotlib", "PIL"):
+        require(module, extra="analysis")
+    if samples < 1:
+        raise UserError(f"samples={samples} must be at least 1: images per split to measure")
+    folder = find_run(run_dir)
+    model, recipe = load_run(run_dir)
+    model = model.to(device) if device else model
+    processor = AutoImageProcessor.from_pretrained(folder.path)
+    examples, left_out = examples_from_files(images, processor) if images else ([], [])
+    data, _ = prepare_data(recipe)
+    examples = examples or examples_from_validation(data, SHOWN_IMAGES, recipe.seed)
+    control = untrained(model, recipe.seed)
+
+    kept = kept_weights(folder.kept)
+    study = study_layers(model, control, data, kept, samples, recipe.seed)
+    structure, coherence = structure_section(model, control, examples[0], recipe.seed)
+    pictures = [picture_of(example, processor) for example in examples]
+    record = _record(folder, recipe, study)
+    report = Report(
+        title=recipe.name,
+        subtitle=SUBTITLE,
+        facts=_facts(folder, model, study),
+        findings=findings(study.curves()),
+        sections=[*_sections(folder, study, comparison), structure],
+        attention=attention_of(model, control, examples, pictures),
+        predictions=predictions_of(model, examples, pictures),
+        table=comparison_table(comparison) if comparison else None,
+        provenance=_provenance_rows(record),
+        warnings=left_out,
+    )
+    numbers = study.to_json() | {"coherence": coherence} | _predictions(report)
+    return _write(report, record | numbers, Path(out or folder.path / "inspection").expanduser())
+
+
+def _write(report: Report, numbers: dict[str, Any], folder: Path) -> InspectionResult:
+    """JSON and figures first; the page, which people open, comes last."""
+    write_json(folder / "layers.json", numbers | {"left_out": report.warnings})
+    pngs = write_figures(report, folder)
+    write_text(folder / "index.html", render_page(_that_fits(report)))
+    return InspectionResult(folder / "layers.json", pngs, folder / "index.html", report.warnings)
+
+
+def _that_fits(report: Report) -> Report:
+    """The report with its first images only, if there are many."""
+    count = len(report.predictions)
+    if count <= MOST_IMAGES_ON_PAGE:
+        return report
+    note = (
+        f"{count - MOST_IMAGES_ON_PAGE} of {count} images, to keep this page small; "
+        "their attention maps are in the PNG files, their predictions in layers.json"
+    )
+    return replace(
+        report,
+        attention=report.attention[:MOST_IMAGES_ON_PAGE],
+        predictions=report.predictions[:MOST_IMAGES_ON_PAGE],
+        warnings=[*report.warnings, note],
+    )
+
+
+def _sections(
+    folder: RunFolder, study: LayerStudy, comparison: Comparison | None
+) -> Iterator[Section]:
+    if comparison is not None:
+        yield comparison_section(comparison)
+    yield from layer_sections(study.curves())
+    by_step = {step: report.curves for step, report in study.checkpoints.items()}
+    for section in (training_section(by_step), learning_section(read_json(folder.metrics))):
+        if section is not None:
+            yield section
+
+
+def _facts(folder: RunFolder, model: PreTrainedModel, study: LayerStudy) -> list[tuple[str, str]]:
+    record, metrics, config = read_json(folder.record), read_json(folder.metrics), model.config
+    counts = {split: report.count for split, report in study.trained.items()}
+    return [
+        ("Model", f"{type(model).__name__.removesuffix('ForImageClassification').upper()}"),
+        ("Layers × width × heads", " × ".join(
+            str(size)
+            for size in (config.num_hidden_layers, config.hidden_size, config.num_attention_heads)
+        )),
+        ("Trainable parameters", f"{record['parameters']:,}"),
+        ("Test accuracy", f"{metrics['test']['accuracy']:.2%}"),
+        ("Validation accuracy", f"{metrics['best']['accuracy']:.2%}"),
+        ("Images measured", f"{counts['train']:,} train, {counts['validation']:,} validation"),
+    ]  # fmt: skip
+
+
+def _record(folder: RunFolder, recipe: Recipe, study: LayerStudy) -> dict[str, Any]:
+    """Provenance of the inspection, and of the run it looked at."""
+    run = read_json(folder.record)
+    kept = ("command", "git", "versions", "hardware", "started", "finished", "steps")
+    return {
+        "inspection": provenance()
+        | {
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seed": recipe.seed,
+            "samples": {split: report.count for split, report in study.trained.items()},
+        },
+        "run": {"folder": str(folder.path), "name": recipe.name}
+        | {key: run[key] for key in kept if key in run},
+        "conventions": {key: MEASURES[key] for key in study.trained["validation"].curves},
+    }
+
+
+def _provenance_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
+    inspection, run = record["inspection"], record["run"]
+    versions = ", ".join(f"{name} {version}" for name, version in inspection["versions"].items())
+    hardware = inspection["hardware"]
+    rows = [
+        ("Run", run["folder"]),
+        ("Trained with", run.get("command", "unknown")),
+        ("Inspected with", inspection["command"]),
+        ("Inspected on", f"{inspection['made']}, {hardware['processor']}"),
+        ("Seed", f"{inspection['seed']} (samples, control weights, drawn rows of heatmaps)"),
+        ("Control", "the same architecture, fresh weights, the same samples"),
+        ("Commit", inspection["git"] or "not a checkout"),
+        ("Versions", versions),
+    ]
+    return rows + [(f"Measure {key}", text) for key, text in record["conventions"].items()]
+
+
+def _predictions(report: Report) -> dict[str, Any]:
+    return {
+        "predictions": [
+            {"image": item.name, "label": item.truth, "ranking": dict(item.ranking)}
+            for item in report.predictions
+        ]
+    }

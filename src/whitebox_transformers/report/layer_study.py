@@ -1,0 +1,108 @@
+"""The measurements behind a report: trained, untrained and kept weights on the same samples."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Subset
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from whitebox_transformers.analysis.layer_report import LayerReport
+from whitebox_transformers.analysis.layerwise import measure
+from whitebox_transformers.data.build import ImageData
+from whitebox_transformers.data.dataset import ImageDataset
+from whitebox_transformers.data.loading import evaluation_batches
+from whitebox_transformers.data.stream import ImageStream
+from whitebox_transformers.report.layer_charts import Curves
+from whitebox_transformers.training.files import read_weights
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class LayerStudy:
+    """Layer reports of one run.
+
+    Attributes:
+        trained: By split, ``"train"`` and ``"validation"``.
+        control: The same for the untrained control.
+        checkpoints: By step, validation only; empty if the run kept none.
+    """
+
+    trained: dict[str, LayerReport]
+    control: dict[str, LayerReport]
+    checkpoints: dict[int, LayerReport]
+
+    def curves(self) -> dict[str, Curves]:
+        """What the charts show: both splits, and the control on validation."""
+        shown = {split: report.curves for split, report in self.trained.items()}
+        return shown | {"control": self.control["validation"].curves}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, every curve with its definition."""
+        return {
+            "trained": {split: report.to_json() for split, report in self.trained.items()},
+            "control": {split: report.to_json() for split, report in self.control.items()},
+            "checkpoints": {
+                str(step): report.to_json() for step, report in self.checkpoints.items()
+            },
+        }
+
+
+def study_layers(
+    model: PreTrainedModel,
+    control: PreTrainedModel,
+    data: ImageData,
+    kept: list[tuple[int, Path]],
+    samples: int,
+    seed: int,
+) -> LayerStudy:
+    """Stream the same samples through every set of weights; memory holds one batch.
+
+    Args:
+        model: The trained model.
+        control: The same architecture with fresh weights.
+        data: Splits; training images are measured without augmentation.
+        kept: Steps and weight files, from ``kept_weights``.
+        samples: Images per split, drawn with ``seed``; of a stream, the first ones.
+        seed: Seed of the draw.
+    """
+    splits = {"train": data.train_plain, "validation": data.validation}
+
+    def look(network: PreTrainedModel, split: str, whose: str) -> LayerReport:
+        title = f"{whose}, {split}"
+        return measure(network, _batches(splits[split], samples, seed, title))
+
+    trained = {split: look(model, split, "trained") for split in splits}
+    untrained = {split: look(control, split, "untrained") for split in splits}
+    checkpoints = {}
+    earlier = copy.deepcopy(model) if kept else model
+    for step, path in kept:
+        read_weights(path, earlier)
+        checkpoints[step] = look(earlier, "validation", f"step {step}")
+    return LayerStudy(trained, untrained, checkpoints)
+
+
+def _batches(
+    split: ImageDataset | ImageStream, samples: int, seed: int, title: str
+) -> Iterator[torch.Tensor]:
+    """Pixel values of ``samples`` images (all if there are fewer), with a progress bar."""
+    if isinstance(split, ImageDataset):
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(split), generator=generator)[:samples].tolist()
+        loader = evaluation_batches(Subset(split, chosen), BATCH)  # type: ignore[arg-type]
+        samples = len(chosen)
+    else:
+        loader = evaluation_batches(split, BATCH)
+    with tqdm(total=samples, desc=title, unit="image", leave=False) as bar:
+        for batch in islice(loader, -(-samples // BATCH)):
+            pixel_values = batch["pixel_values"][: samples - bar.n]
+            yield pixel_values
+            bar.update(len(pixel_values))
