@@ -16,10 +16,10 @@ from whitebox_transformers.crate import (
     CrateBackbone,
     CrateConfig,
     CrateForImageClassification,
+    CrateImageProcessor,
     CrateModel,
     fold,
 )
-from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.errors import UserError
 
 __version__ = version("whitebox-transformers")

@@ -34,7 +34,7 @@ def compare(recipe: RecipeName, overrides: Overrides = None, smoke: Smoke = Fals
     from whitebox_transformers_cli.tables import print_table
 
     pair = carry_out(chosen_recipe(recipe, overrides, smoke))
-    inspected = inspect(pair.rows[0].result.folder)
+    inspected = inspect(pair.rows[0].result.folder, comparison=pair)
     print_table(_title(pair), COLUMNS, [_cells(row) for row in pair.rows])
     typer.echo(
         "R^c in nats: `published` convention at the layer's input, mean over validation images."

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from whitebox_transformers_cli.arguments import Run
+from whitebox_transformers_cli.arguments import FinishedRun
 
 
 def inspect(
-    run: Run,
+    run: FinishedRun,
     more_images: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     images: Annotated[
         list[Path] | None,
@@ -20,8 +20,8 @@ def inspect(
         ),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option("--samples", min=1, help="Images per split to measure.")
-    ] = None,
+        int, typer.Option("--samples", min=1, help="Images per split to measure.")
+    ] = 256,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write; RUN/inspection if left out.")
     ] = None,
@@ -29,15 +29,14 @@ def inspect(
     """Measure every layer, write figures and a page.
 
     Beside the PNG figures: all numbers as JSON, and one HTML page that opens without a server.
-
-    ``--images a.png b.png`` reads like a shell's own tools: names after the first arrive in
-    ``more_images``.
     """
     from whitebox_transformers.report.inspect import inspect as look_inside
 
+    # An option takes one value, so the later ones of `--images a.png b.png` arrive as arguments.
     chosen = [*(images or []), *(more_images or [])]
-    options = {} if samples is None else {"samples": samples}
-    result = look_inside(run, images=chosen or None, out=out, **options)
+    result = look_inside(run, images=chosen or None, samples=samples, out=out)
+    for reason in result.left_out:
+        typer.echo(f"left out: {reason}", err=True)
     typer.echo(f"numbers: {result.json}")
-    typer.echo(f"figures: {len(result.pngs)} in {result.pngs[0].parent}")
-    typer.echo(f"page:    {result.html}")
+    typer.echo(f"figures: {len(result.pngs)} in {result.json.parent}")
+    typer.echo(f"page: {result.html}")

@@ -7,6 +7,7 @@ from transformers import (
     AutoModel,
     AutoModelForImageClassification,
 )
+from transformers.utils import is_vision_available
 
 from .configuration_crate import PRESETS, CrateConfig
 from .folding import fold
@@ -22,12 +23,14 @@ AutoConfig.register(CrateConfig.model_type, CrateConfig, exist_ok=True)
 AutoModel.register(CrateConfig, CrateModel, exist_ok=True)
 AutoModelForImageClassification.register(CrateConfig, CrateForImageClassification, exist_ok=True)
 AutoBackbone.register(CrateConfig, CrateBackbone, exist_ok=True)
-# One class serves both backends: its geometry is Pillow's, with or without torchvision.
-AutoImageProcessor.register(
-    CrateConfig,
-    image_processor_classes={"pil": CrateImageProcessor, "torchvision": CrateImageProcessor},
-    exist_ok=True,
-)
+# Without Pillow, which the core does not need, transformers has no AutoImageProcessor to fill.
+if is_vision_available():
+    # One class serves both backends: its geometry is Pillow's, with or without torchvision.
+    AutoImageProcessor.register(
+        CrateConfig,
+        image_processor_classes={"pil": CrateImageProcessor, "torchvision": CrateImageProcessor},
+        exist_ok=True,
+    )
 
 # save_pretrained then ships this folder's files, so that a checkpoint also loads, with
 # trust_remote_code, where this package is not installed.
