@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 COLUMNS = (
     "model",
     "parameters",
-    "test accuracy",
+    "test\naccuracy",
     "seconds",
-    "compression R^c\nfirst -> last layer",
-    "non-zero share\nfirst -> last layer",
+    "compression\nfirst -> last",
+    "non-zero share\nfirst -> last",
 )
 
 
@@ -36,10 +36,9 @@ def compare(recipe: RecipeName, overrides: Overrides = None, smoke: Smoke = Fals
     pair = carry_out(chosen_recipe(recipe, overrides, smoke))
     inspected = inspect(pair.rows[0].result.folder, comparison=pair)
     print_table(_title(pair), COLUMNS, [_cells(row) for row in pair.rows])
-    typer.echo(
-        "R^c in nats: `published` convention at the layer's input, mean over validation images."
-    )
-    typer.echo("Non-zero share: of the layer's output.")
+    typer.echo("First -> last layer, means over validation images.")
+    typer.echo("Compression: R^c in nats, `published` convention, at the layer's input.")
+    typer.echo("Non-zero share: entries of the layer's output that are not zero.")
     typer.echo(f"page: {inspected.html}")
 
 

@@ -8,6 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+UNLIMITED = 10_000
+
 
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int = 1
@@ -23,5 +25,6 @@ def print_table(
         table.add_row(*row)
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = max(console.width, console.measure(table).maximum)
+        unlimited = console.options.update(max_width=UNLIMITED)
+        console.width = max(console.width, console.measure(table, options=unlimited).maximum)
     console.print(table)
