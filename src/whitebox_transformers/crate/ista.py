@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
+from transformers.utils.generic import maybe_autocast
 
 Scalar = float | torch.Tensor
 
@@ -72,7 +73,7 @@ def gram_operator(dictionary: torch.Tensor, step_size: Scalar) -> torch.Tensor:
         ``I + eta (D - D^T D)``, (D, D), to be multiplied from the right; float32 or better,
         whatever autocast or the dictionary's own type say.
     """
-    with torch.autocast(dictionary.device.type, enabled=False):
+    with maybe_autocast(dictionary.device.type, enabled=False):
         wide = torch.promote_types(dictionary.dtype, torch.float32)
         step_size = torch.as_tensor(step_size, dtype=wide, device=dictionary.device)
         return _GramOperator.apply(dictionary.to(wide), step_size)
@@ -84,7 +85,8 @@ def _gram_step(
     """``v M - shift`` with one product per token; (..., N, D) to (..., N, D)."""
     operator = gram_operator(dictionary, step_size)
     bias = -torch.as_tensor(shift, dtype=operator.dtype, device=v.device).expand(v.shape[-1])
-    half = v.dtype.itemsize < 4 or torch.is_autocast_enabled(v.device.type)
+    autocast = not v.is_meta and torch.is_autocast_enabled(v.device.type)
+    half = autocast or v.dtype.itemsize < 4
     if not half:
         return F.linear(v, operator.mT.to(v.dtype), bias.to(v.dtype))
     # Rounding I + eta (...) to half precision would lose most of the small second part.

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils.generic import maybe_autocast
 
 
 def attention_weights(
@@ -73,7 +74,7 @@ class Subspaces(nn.Linear):
         """The matrix that is applied, (K * P, D): the weight, or its orthonormal form."""
         if not self.orthonormal:
             return self.weight
-        with torch.autocast(self.weight.device.type, enabled=False):
+        with maybe_autocast(self.weight.device.type, enabled=False):
             wide = torch.promote_types(self.weight.dtype, torch.float32)
             rows = self.weight.to(wide).view(self.heads, self.head_dim, -1)
             factor = torch.linalg.cholesky(rows @ rows.mT)
