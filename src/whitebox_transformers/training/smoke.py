@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.location import expand
@@ -16,6 +17,7 @@ from whitebox_transformers.training.recipe import Recipe
 
 STEPS = 3
 PIECE = 4
+LOCAL_IMAGES = 24
 CLASSES = 4
 IMAGES_PER_CLASS = 10
 
@@ -23,9 +25,12 @@ IMAGES_PER_CLASS = 10
 def smoke(recipe: Recipe) -> Recipe:
     """The recipe cut down to a few steps of tiny batches on few images, in a folder of its own.
 
-    Model, optimiser, augmentation, precision and accumulation stay. Images that are not on this
-    machine (a missing folder, an unset variable, anything from the hub) are replaced by noise.
+    Model, optimiser, augmentation and accumulation stay, on a GPU also the precision. Images that are not on this
+    machine (a missing folder, an unset variable, anything from the hub) are replaced by noise, and
+    pretrained weights that are not in a local folder by a fresh model of the family's default size.
     """
+    if recipe.model.pretrained and not Path(recipe.model.pretrained).expanduser().is_dir():
+        recipe = replace(recipe, model=replace(recipe.model, pretrained=None))
     accumulate = min(recipe.train.accumulate, 2)
     train = replace(
         recipe.train,
@@ -34,13 +39,16 @@ def smoke(recipe: Recipe) -> Recipe:
         batch_size=PIECE * accumulate,
         accumulate=accumulate,
         warmup=min(recipe.train.warmup, 1.0),
+        # Processors without bfloat16 instructions would take minutes for a step.
+        bf16=recipe.train.bf16 and torch.accelerator.is_available(),
+        workers=min(recipe.train.workers, 1),
         evaluate_every=STEPS,
         checkpoint_every=STEPS - 1,
         keep=[0.0] if recipe.train.keep else [],
         log_every=1,
     )
     folder = recipe.folder.with_name(f"{recipe.folder.name}-smoke")
-    data = replace(recipe.data, limit=CLASSES * IMAGES_PER_CLASS)
+    data = replace(recipe.data, limit=LOCAL_IMAGES)
     if not _is_here(recipe.data):
         data = _noise(recipe, Path(f"{folder}-images"))
     return replace(recipe, out=str(folder), data=data, train=train)
