@@ -13,9 +13,12 @@ from whitebox_transformers.data.columns import class_names, image_column, label_
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.location import expand
 from whitebox_transformers.data.records import ImageSource, Record
+from whitebox_transformers.data.seeding import permutation
 from whitebox_transformers.data.splits import find_splits
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.extras import require
+
+ROWS_AT_ONCE = 64
 
 
 class HubSource:
@@ -37,20 +40,22 @@ class HubSource:
 
 
 class HubStream:
-    """One split in passing; ``datasets`` permutes its shards."""
+    """One split in passing; the order of its shards is permuted, images within them are not."""
 
     def __init__(self, dataset: Any, image: str, label: str, where: str) -> None:
         self.dataset = dataset
         self.image, self.label, self.where = image, label, where
 
     def records(self, seed: int | None) -> Iterator[Record]:
-        dataset = self.dataset
-        if seed is not None:
-            dataset = dataset.shuffle(seed=seed % 2**32, buffer_size=1)
-        for row in dataset:
-            content, label = _content(row[self.image]), row[self.label]
-            name = f"{self.where} image {_fingerprint(content):08x}"
-            yield Record(name, -1 if label is None else int(label), content)
+        shards = self.dataset.num_shards
+        order = range(shards) if seed is None else permutation(shards, seed).tolist()
+        for number in order:
+            # Not ``iter(shard)``: inside a worker that would leave out the other workers' part.
+            for rows in self.dataset.shard(shards, number).iter(ROWS_AT_ONCE):
+                for value, label in zip(rows[self.image], rows[self.label], strict=True):
+                    content = _content(value)
+                    name = f"{self.where} image {_fingerprint(content):08x}"
+                    yield Record(name, -1 if label is None else int(label), content)
 
 
 def open_hub(data: DataConfig) -> tuple[dict[str, ImageSource], list[str] | None]:
