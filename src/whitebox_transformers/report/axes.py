@@ -49,7 +49,7 @@ def number(value: float) -> str:
 
 def tick_label(value: float, step: float) -> str:
     """The shortest text that tells neighbouring ticks apart."""
-    if value != 0 and (abs(value) < 1e-3 or step < 1e-4):
+    if step < 1e-4:
         return number(value)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     return f"{value:,.{digits}f}".replace("-", "−")

@@ -142,6 +142,7 @@ class Report:
         findings: Sentences that state measured values.
         sections: Charts and heatmaps in reading order.
         attention: One entry per image; empty if the model has no class token.
+        attention_words: What the attention maps show, and how they were computed.
         predictions: One entry per image.
         table: A table shown before the sections, e.g. of a comparison.
         provenance: What is needed to repeat the measurement.
@@ -154,6 +155,7 @@ class Report:
     findings: list[str] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     attention: list[AttentionOfImage] = field(default_factory=list)
+    attention_words: str = ""
     predictions: list[Prediction] = field(default_factory=list)
     table: Table | None = None
     provenance: list[tuple[str, str]] = field(default_factory=list)

@@ -59,11 +59,13 @@ def examples_from_validation(data: ImageData, count: int, seed: int) -> list[Exa
     split = data.validation
     if isinstance(split, ImageDataset):
         order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
-        samples: Iterable = ((split.name(int(i)), split[int(i)]) for i in order[:count])
+        samples: Iterable = (
+            (f"validation: {split.name(int(i))}", split[int(i)]) for i in order[:count]
+        )
     else:
         batch = next(iter(evaluation_batches(split, count)))
         samples = (
-            (f"validation image {index}", {key: values[index] for key, values in batch.items()})
+            (f"validation: image {index}", {key: values[index] for key, values in batch.items()})
             for index in range(len(batch["labels"]))
         )
     return [

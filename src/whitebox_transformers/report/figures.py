@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
 from whitebox_transformers.extras import require
 from whitebox_transformers.report.content import (
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 150
+DOTS_PER_INCH = 140
+LEGEND_COLUMNS = 3
 MOST_IN_A_ROW = 6
+ROWS_OF_PREDICTIONS = 12
 MOST_MARKERS = 30
 _STYLE = {
     "font.size": 10,
@@ -48,7 +51,8 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
         MissingExtra: matplotlib is not installed.
     """
     with require("matplotlib", extra="analysis").rc_context(_STYLE):
-        return [_save(figure, folder / f"{name}.png") for name, figure in _figures(report)]
+        figures = tqdm(_figures(report), desc="figures", unit="figure", leave=False)
+        return [_save(figure, folder / f"{name}.png") for name, figure in figures]
 
 
 def _figures(report: Report) -> Iterator[tuple[str, Figure]]:
@@ -60,23 +64,27 @@ def _figures(report: Report) -> Iterator[tuple[str, Figure]]:
             yield grid.key, _draw_heatmaps(grid)
     for index, image in enumerate(report.attention, start=1):
         yield f"attention-{index}", _draw_attention(image)
-    if report.predictions:
-        yield "predictions", _draw_predictions(report.predictions)
+    for start in range(0, len(report.predictions), ROWS_OF_PREDICTIONS):
+        shown = report.predictions[start : start + ROWS_OF_PREDICTIONS]
+        yield f"predictions-{start // ROWS_OF_PREDICTIONS + 1}", _draw_predictions(shown)
 
 
 def _draw_chart(chart: Chart) -> Figure:
     """Curves with spread bands; the legend stands beneath the axes and hides nothing."""
-    figure = _figure(6.2, 4.4)
-    axes = figure.add_subplot()
+    spread = any(curve.std is not None for curve in chart.curves)
+    legend_rows = spread + math.ceil(len(chart.curves) / LEGEND_COLUMNS)
+    height = 3.7 + 0.2 * legend_rows
+    # Fixed margins: letting matplotlib search for them would draw every figure twice.
+    figure = _figure(6.2, height, layout=None)
+    axes = figure.add_axes((0.14, 1 - 3.1 / height, 0.83, 2.75 / height))
     for curve in chart.curves:
         _draw_curve(axes, curve)
     axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
     axes.set_title(chart.title, loc="left", fontsize=11, fontweight="bold")
     axes.xaxis.set_major_locator(require("matplotlib.ticker", "analysis").MaxNLocator(integer=True))
-    spread = any(curve.std is not None for curve in chart.curves)
     figure.legend(
-        loc="outside lower left",
-        ncols=min(len(chart.curves), 3),
+        loc="lower left",
+        ncols=min(len(chart.curves), LEGEND_COLUMNS),
         title="band: ± 1 standard deviation over samples" if spread else None,
         title_fontsize="small",
         fontsize="small",
@@ -158,9 +166,9 @@ def _outline_blocks(panel: Axes, size: int, blocks: int) -> None:
         panel.add_patch(rectangle(corner, side, side, fill=False, edgecolor="white", linewidth=0.6))
 
 
-def _figure(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
     figure = require("matplotlib.figure", extra="analysis").Figure
-    return figure(figsize=(width, height), layout="constrained")
+    return figure(figsize=(width, height), layout=layout)
 
 
 def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:

@@ -13,11 +13,6 @@ from whitebox_transformers.report.pictures import PHOTO_FROM, data_uri, heatmap_
 
 BYTES_FOR_OTHER_LAYERS = 1_200_000
 
-ATTENTION_SHOWS = (
-    "Each tile is one head: how much the class token attends to every patch, the softmax over "
-    r"tokens of $⟨U_k^\top z_i, U_k^\top z_{cls}⟩/√p$. The class token's own share is left out and "
-    "every tile is scaled to its own largest weight."
-)
 ATTENTION_EXPECTED = (
     "If a head's subspace stands for a part or a shape, its tile lights up on the patches of that "
     "part, and different heads light up in different places. A tile that looks like the control's "
@@ -29,7 +24,7 @@ PREDICTIONS_SHOW = (
 )
 
 
-def draw_attention(images: list[AttentionOfImage]) -> str:
+def draw_attention(images: list[AttentionOfImage], words: str) -> str:
     """The chapter of class-token attention: a slider for the layer, one figure per image."""
     if not images:
         return ""
@@ -42,7 +37,7 @@ def draw_attention(images: list[AttentionOfImage]) -> str:
     )
     return (
         '<section id="attention"><h2>Where the class token looks</h2>'
-        f"<p>{to_html(ATTENTION_SHOWS)}</p><p>{to_html(ATTENTION_EXPECTED)}</p>"
+        f"<p>{to_html(words)}</p><p>{to_html(ATTENTION_EXPECTED)}</p>"
         f"{_controls(layers, first)}{figures}"
         f'<script type="application/json">{json.dumps(stored)}</script></section>'
     )

@@ -14,6 +14,25 @@ from whitebox_transformers.report.content import AttentionOfImage, Prediction
 from whitebox_transformers.report.examples import Example
 
 MOST_CLASSES = 5
+_TILES = (
+    "Each tile is one head: how much the class token attends to every patch, {scores}. The class "
+    "token's own share is left out and every tile is scaled to its own largest weight."
+)
+_WHITE_BOX_SCORES = r"the softmax over tokens of $⟨U_k^\top z_i, U_k^\top z_{cls}⟩/√p$"
+_BLACK_BOX_SCORES = "the softmax over tokens of query times key"
+_MEAN_POOLING = (
+    " This model classifies the mean of all tokens, so its class token need not have learned where "
+    "to look."
+)
+
+
+def attention_words(model: PreTrainedModel) -> str:
+    """What the attention maps of this model show."""
+    scores = _BLACK_BOX_SCORES
+    if model.config.model_type == "crate" and model.config.compression == "mssa":
+        scores = _WHITE_BOX_SCORES
+    pooled = getattr(model.config, "pooling", "cls") == "mean"
+    return _TILES.replace("{scores}", scores) + (_MEAN_POOLING if pooled else "")
 
 
 def attention_of(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoImageProcessor, PreTrainedModel
 
+from whitebox_transformers.analysis.layers import white_box_layers
 from whitebox_transformers.analysis.layerwise import untrained
 from whitebox_transformers.analysis.measures import MEASURES
 from whitebox_transformers.errors import UserError
@@ -22,7 +23,11 @@ from whitebox_transformers.report.examples import (
     picture_of,
 )
 from whitebox_transformers.report.figures import write_figures
-from whitebox_transformers.report.image_results import attention_of, predictions_of
+from whitebox_transformers.report.image_results import (
+    attention_of,
+    attention_words,
+    predictions_of,
+)
 from whitebox_transformers.report.layer_charts import findings, layer_sections, training_section
 from whitebox_transformers.report.layer_study import LayerStudy, study_layers
 from whitebox_transformers.report.page import render_page
@@ -44,9 +49,14 @@ if TYPE_CHECKING:
 
 SHOWN_IMAGES = 4
 MOST_IMAGES_ON_PAGE = 12
-SUBTITLE = (
+WHITE_BOX = (
     "What every layer of this model does to its tokens, measured on training and validation "
     "images and set beside the same network with untrained weights."
+)
+BLACK_BOX = (
+    "This model is a black box: without subspaces and dictionary there is no $R^c$ to measure. "
+    "What can be measured of its tokens is shown for comparison; expectations are those of a white "
+    "box."
 )
 
 
@@ -109,11 +119,12 @@ def inspect(
     record = _record(folder, recipe, study)
     report = Report(
         title=recipe.name,
-        subtitle=SUBTITLE,
+        subtitle=WHITE_BOX if white_box_layers(model) else BLACK_BOX,
         facts=_facts(folder, model, study),
         findings=findings(study.curves()),
         sections=[*_sections(folder, study, comparison), structure],
         attention=attention_of(model, control, examples, pictures),
+        attention_words=attention_words(model),
         predictions=predictions_of(model, examples, pictures),
         table=comparison_table(comparison) if comparison else None,
         provenance=_provenance_rows(record),
@@ -154,8 +165,11 @@ def _sections(
     if comparison is not None:
         yield comparison_section(comparison)
     yield from layer_sections(study.curves())
+    metrics = read_json(folder.metrics)
     by_step = {step: report.curves for step, report in study.checkpoints.items()}
-    for section in (training_section(by_step), learning_section(read_json(folder.metrics))):
+    if by_step:
+        by_step[metrics["best"]["step"]] = study.trained["validation"].curves
+    for section in (training_section(by_step), learning_section(metrics)):
         if section is not None:
             yield section
 

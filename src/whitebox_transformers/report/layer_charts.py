@@ -23,9 +23,11 @@ class _Quantity:
     title: str
     y_label: str
     shows: str
-    expected: str = ""
+    expected: str
+    x_label: str = "layer"
 
 
+_ENTERING = "layer entered (last point: output)"
 _PUBLISHED = (
     "Convention published, as in the authors' plotting code: tokens after the layer's first "
     r"LayerNorm, projected on its subspaces, every row of a head at unit length, $\epsilon^2=0.01$."
@@ -41,7 +43,8 @@ _RATES = [
         r"compression rate $R^c$ (nats)",
         f"How many nats the tokens need when each head codes its own share. {_PUBLISHED}",
         "Layers that compress step by step make this curve fall with depth, on train and "
-        "validation alike. An untrained network stays flat, so a fall was learned.",
+        "validation alike. What the grey control does too is the architecture's doing, not "
+        "training's.",
     ),
     _Quantity(
         "rate-published-z-half",
@@ -74,10 +77,10 @@ _EXPANSION = [
         "rate-raw",
         r"$R(Z^\ell)$ of raw tokens",
         "coding rate $R$ (nats)",
-        r"Nats needed for all tokens without subspaces, $\alpha=d/(N\epsilon^2)$, $\epsilon=0.1$. "
-        "The last point is the output of the last layer.",
+        r"Nats needed for all tokens without subspaces, $\alpha=d/(N\epsilon^2)$, $\epsilon=0.1$.",
         "The objective wants this high while the compression rate is low: the whole stays spread "
         "out, each group becomes compact.",
+        _ENTERING,
     ),
     _Quantity(
         "rate-unit",
@@ -85,15 +88,16 @@ _EXPANSION = [
         "coding rate $R$ (nats)",
         "The same with every token scaled to length one, so that only directions count.",
         "A representation that does not collapse keeps this from falling towards zero.",
+        _ENTERING,
     ),
     _Quantity(
         "norm-z",
         r"Length of the tokens at $Z^\ell$",
         "mean Euclidean norm",
-        "Average length of a token entering each layer; layer 1 receives the embedding, and the "
-        "last point is the output of the last layer.",
+        "Average length of a token entering each layer; layer 1 receives the embedding.",
         r"Every sparsification step rebuilds the tokens from LayerNorm, so lengths stay bounded "
         "from layer 2 on.",
+        _ENTERING,
     ),
     _Quantity(
         "norm-z-half",
@@ -205,7 +209,8 @@ def training_section(by_step: Mapping[int, Curves]) -> Section | None:
     return Section(
         "over-training",
         "Over training",
-        "The same measurements at the checkpoints the run kept; step 0 is before training.",
+        "The same measurements at the checkpoints the run kept and for the weights inspected here; "
+        "step 0 is before training.",
         charts,
     )
 
@@ -238,7 +243,7 @@ def _chart(quantity: _Quantity, curves: list[Curve]) -> Chart:
         quantity.key,
         quantity.title,
         quantity.y_label,
-        "layer",
+        quantity.x_label,
         curves,
         quantity.shows,
         quantity.expected,

@@ -22,11 +22,13 @@ _SYMBOLS = {
     r"\,": "\u2009",
 }
 _FORMULA = re.compile(r"\$([^$]+)\$")
+# Tags and character entities are skipped, runs of letters are captured.
+_LETTERS = re.compile(r"<[^>]*>|&\w+;|([A-Za-zα-ωΔℓ]+)")
 _SHIFTED = re.compile(r"([\^_])(?:\{([^{}]*)\}|(.))")
 
 
 def to_html(text: str) -> str:
-    """Escaped HTML with formulas as italic letters, superscripts and subscripts."""
+    """Escaped HTML with formulas with italic letters, superscripts and subscripts."""
     pieces = _FORMULA.split(text)
     for index, piece in enumerate(pieces):
         piece = html.escape(piece)
@@ -53,4 +55,8 @@ def _formula_to_html(formula: str) -> str:
         tag = "sup" if match[1] == "^" else "sub"
         return f"<{tag}>{match[2] if match[2] is not None else match[3]}</{tag}>"
 
-    return f'<span class="math">{_SHIFTED.sub(shifted, _with_symbols(formula))}</span>'
+    def italic(match: re.Match[str]) -> str:
+        return match[0] if match[1] is None else f"<i>{match[1]}</i>"
+
+    letters = _LETTERS.sub(italic, _SHIFTED.sub(shifted, _with_symbols(formula)))
+    return f'<span class="math">{letters}</span>'

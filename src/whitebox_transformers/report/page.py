@@ -66,7 +66,7 @@ def _main(report: Report) -> str:
             _sentences("warnings", "Left out", report.warnings),
             draw_table(report.table) if report.table else "",
             *map(draw_section, report.sections),
-            draw_attention(report.attention),
+            draw_attention(report.attention, report.attention_words),
             draw_predictions(report.predictions),
             _provenance(report),
         ]

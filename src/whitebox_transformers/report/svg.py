@@ -24,8 +24,8 @@ class _Frame:
 
     def __init__(self, chart: Chart) -> None:
         self.positions = sorted({x for curve in chart.curves for x in curve.x})
-        self.whole = bool(self.positions) and all(float(x).is_integer() for x in self.positions)
         first, last = (self.positions[0], self.positions[-1]) if self.positions else (0.0, 1.0)
+        self.by_layer = self.positions == [first + i for i in range(len(self.positions))]
         pad = 0.5 if first == last else 0.02 * (last - first)
         self.x_low, self.x_high = first - pad, last + pad
         self.y_low, self.y_high = span([y for curve in chart.curves for y in _extent(curve)])
@@ -39,7 +39,7 @@ class _Frame:
         return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
 
     def x_ticks(self) -> list[float]:
-        if self.whole and len(self.positions) <= 48:
+        if self.by_layer:
             return layer_ticks(self.positions)
         return ticks(max(self.x_low, 0.0), self.x_high, 6)
 

@@ -128,25 +128,26 @@ def report(layers: int = 12, heads: int = 12, grid: tuple[int, int] = (14, 14)) 
         for seed, truth in enumerate(["tabby cat", "lynx", None])
     ]
     return Report(
-        "digits-crate-2026",
-        "A CRATE classifier, layer by layer: what it measures, beside the same network untrained.",
-        [
+        title="digits-crate-2026",
+        subtitle="A CRATE classifier, layer by layer: beside the same network untrained.",
+        facts=[
             ("Model", "CRATE, 12 layers"),
             ("Parameters", "22.1 M"),
             ("Test accuracy", "98.4 %"),
             ("Samples", "256 train, 256 validation"),
             ("Checkpoint", "step 4,000"),
         ],
-        [r"$R^c(Z^\ell)$, published: 1,500 in layer 1, 654 in layer 12 on validation."],
-        [learning, *layer_sections(measured), over_training, structure],
-        attention,
-        predictions,
-        Table(
+        findings=[r"$R^c(Z^\ell)$, published: 1,500 in layer 1, 654 in layer 12 on validation."],
+        sections=[learning, *layer_sections(measured), over_training, structure],
+        attention=attention,
+        attention_words="Each tile is one head.",
+        predictions=predictions,
+        table=Table(
             "White box beside black box",
             ["", "parameters", "test accuracy"],
             [["CRATE", "86,600", "98.4 %"], ["ViT", "86,900", "98.1 %"]],
             "Equal steps.",
         ),
-        [("Command", "wbt inspect runs/digits"), ("Seed", "0"), ("torch", "2.x")],
-        ["broken.png: not an image (cannot identify image file)"],
+        provenance=[("Command", "wbt inspect runs/digits"), ("Seed", "0"), ("torch", "2.x")],
+        warnings=["broken.png: not an image (cannot identify image file)"],
     )

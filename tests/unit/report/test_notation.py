@@ -8,9 +8,17 @@ from whitebox_transformers.report.notation import to_html, to_text
     ("text", "html", "plain"),
     [
         ("plain <b>", "plain &lt;b&gt;", "plain <b>"),
-        ("$R^c$", '<span class="math">R<sup>c</sup></span>', "R^c"),
-        ("$Z^{\\ell+1/2}$ x", '<span class="math">Z<sup>ℓ+1/2</sup></span> x', "Z^(ℓ+1/2) x"),
-        ("$U_k^\\top$", '<span class="math">U<sub>k</sub><sup>⊤</sup></span>', "U_k^⊤"),
+        ("$R^c$", '<span class="math"><i>R</i><sup><i>c</i></sup></span>', "R^c"),
+        (
+            "$Z^{\\ell+1/2}$ x",
+            '<span class="math"><i>Z</i><sup><i>ℓ</i>+1/2</sup></span> x',
+            "Z^(ℓ+1/2) x",
+        ),
+        (
+            "$U_k^\\top$",
+            '<span class="math"><i>U</i><sub><i>k</i></sub><sup>⊤</sup></span>',
+            "U_k^⊤",
+        ),
     ],
 )
 def test_formulas_become_html_and_text(text, html, plain):
