@@ -27,6 +27,14 @@ def convert(
     pool: Annotated[
         str | None, typer.Option("--pool", metavar="cls|mean", help="Published: cls.")
     ] = None,
+    patch_size: Annotated[
+        tuple[int, int] | None,
+        typer.Option("--patch-size", metavar="H W", help="Pixels, where shapes do not tell."),
+    ] = None,
+    apply_head: Annotated[
+        bool,
+        typer.Option("--apply-head", help="Demo checkpoint: use `head`, which the authors do not."),
+    ] = False,
 ) -> None:
     """Convert a checkpoint of the authors' code.
 
@@ -44,6 +52,8 @@ def convert(
                 step_size=step_size,
                 threshold=threshold,
                 pool=pool,
+                patch_size=patch_size,
+                apply_head=apply_head,
             )
         )
     )
