@@ -25,9 +25,10 @@ IMAGES_PER_CLASS = 10
 def smoke(recipe: Recipe) -> Recipe:
     """The recipe cut down to a few steps of tiny batches on few images, in a folder of its own.
 
-    Model, optimiser, augmentation and accumulation stay, on a GPU also the precision. Images that are not on this
-    machine (a missing folder, an unset variable, anything from the hub) are replaced by noise, and
-    pretrained weights that are not in a local folder by a fresh model of the family's default size.
+    Model, optimiser, augmentation and accumulation stay, on a GPU also the precision. Images that
+    are not on this machine (a missing folder, an unset variable, anything from the hub) are
+    replaced by noise, and pretrained weights that are not in a local folder by a fresh model of the
+    family's default size.
     """
     if recipe.model.pretrained and not Path(recipe.model.pretrained).expanduser().is_dir():
         recipe = replace(recipe, model=replace(recipe.model, pretrained=None))
