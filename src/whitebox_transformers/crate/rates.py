@@ -71,8 +71,8 @@ def compression_rate(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
 def published_compression_rate(w: Tensor, eps_squared: float = 0.01) -> Tensor:
     """R^c as the authors' plotting code computes it: the convention ``published``.
 
-    Tokens are normalised before the projection, and each row of each head is scaled to unit
-    length here. A zero row stays zero, where the authors' code divides by zero.
+    Each row of each head is scaled to unit length first. A zero row stays zero, where the
+    authors' code divides by zero.
 
     Args:
         w: Projections U_k^T LN1(Z) (..., K, N, P), e.g. a layer's ``mssa.subspaces`` output.
@@ -84,8 +84,7 @@ def published_compression_rate(w: Tensor, eps_squared: float = 0.01) -> Tensor:
     Raises:
         ValueError: As `coding_rate`.
     """
-    w = _tokens(w, axes=3)
-    return _rate(unit_norm(w.to(_gram_dtype(w))), eps_squared).sum(-1).to(w.dtype)
+    return _rate(unit_norm(_tokens(w, axes=3)), eps_squared).sum(-1)
 
 
 def rate_reduction(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
@@ -141,11 +140,11 @@ def supervised_compression_rate(z: Tensor, membership: Tensor, eps: float = 0.1)
     """
     z = _tokens(z)
     tokens, width = z.shape[-2:]
-    precise = z.to(_gram_dtype(z))[..., None, :, :]  # (..., 1, N, d), against (..., K, ...)
+    precise = z.to(_gram_dtype(z))[..., None, :, :]  # (..., 1, N, d)
     members = _memberships(membership, precise)  # (..., K, N)
     count = members.sum(-1)
     scale = width / (count.where(count > 0, 1.0) * _squared(eps))[..., None, None]
-    weighted = members[..., None] * precise  # rows of Pi_k Z^T
+    weighted = members[..., None] * precise
     # Pi Z Z^T is not symmetric, but a square root of Pi would have an infinite slope at 0.
     gram = weighted @ precise.mT if _fewer_tokens(z) else weighted.mT @ precise
     volume = 0.5 * torch.linalg.slogdet(_plus_identity(scale * gram)).logabsdet
@@ -221,8 +220,10 @@ def _small_side(z: Tensor, eps_squared: float) -> tuple[Tensor, float]:
     if not eps_squared > 0:
         raise ValueError(f"the squared precision is {eps_squared}; expected a positive number")
     tokens, width = z.shape[-2:]
-    precise = z.to(_gram_dtype(z))
-    return precise if _fewer_tokens(z) else precise.mT, width / (tokens * eps_squared)
+    side = z if _fewer_tokens(z) else z.mT
+    # One copy that is also contiguous: products of strided heads are several times slower.
+    side = side.to(_gram_dtype(z), memory_format=torch.contiguous_format).contiguous()
+    return side, width / (tokens * eps_squared)
 
 
 def _fewer_tokens(z: Tensor) -> bool:
@@ -265,7 +266,7 @@ def _squared(eps: float) -> float:
 
 
 def _tokens(z: Tensor, axes: int = 2) -> Tensor:
-    """``z`` in float32 or better, once its shape is known to make sense."""
+    """``z`` in float32 or better."""
     if z.dim() < axes or 0 in z.shape[-axes:]:
         expected = "(..., N, d)" if axes == 2 else "(..., K, N, P)"
         raise ValueError(f"the shape is {tuple(z.shape)}; expected {expected}, no axis empty")

@@ -1,0 +1,29 @@
+"""Looking inside: what every layer does to its tokens, and what happens if it does not.
+
+Nothing here draws; `whitebox_transformers.report` turns these numbers into figures.
+"""
+
+from .attention import class_attention
+from .coherence import dictionary_coherence, subspace_coherence, token_coherence
+from .intervene import Coefficient, Head, Step, intervene
+from .layer_report import LayerCurve, LayerReport
+from .layerwise import measure, untrained
+from .measures import CHEAP, MEASURES, available_measures
+
+__all__ = [
+    "CHEAP",
+    "MEASURES",
+    "Coefficient",
+    "Head",
+    "LayerCurve",
+    "LayerReport",
+    "Step",
+    "available_measures",
+    "class_attention",
+    "dictionary_coherence",
+    "intervene",
+    "measure",
+    "subspace_coherence",
+    "token_coherence",
+    "untrained",
+]

@@ -1,0 +1,98 @@
+"""Where the class token looks: its attention row for every head, on the grid of patches.
+
+For a CRATE layer the weights are ``softmax(<U_k^T z_cls, U_k^T z_i> / sqrt(P))`` of the
+normalised tokens; heads that follow object parts show it in the last layers but one (arXiv
+2308.16271). Only the class token's row is computed, from u, so any attention implementation may
+be in use and large grids are cheap.
+
+Legend: B batch, N = 1 + patches, K heads, P head width, L layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from whitebox_transformers.crate.mssa import attention_weights
+
+from .layers import checked_index, compress_of, evaluating, white_box_layers
+
+
+def class_attention(
+    model: PreTrainedModel, pixel_values: Tensor, layers: Sequence[int] | None = None
+) -> dict[int, Tensor]:
+    """Attention of the class token to every patch.
+
+    Args:
+        model: A CRATE model with attention, or a Hugging Face ViT.
+        pixel_values: (B, channels, height, width), moved to the model's device.
+        layers: Indices, from 0 or negative from the end; None for all. The paper shows the last
+            layer but one, -2.
+
+    Returns:
+        By layer index from 0: (B, K, rows, columns), float32 on the CPU. The class token's
+        attention to itself is dropped, so a head sums to less than one.
+
+    Raises:
+        UserError: No such layer, layers without attention, or a folded model.
+    """
+    white_box = bool(white_box_layers(model))
+    depth = model.config.num_hidden_layers
+    asked = range(depth) if layers is None else layers
+    wanted = [checked_index("layer", index, depth) for index in asked]
+    pixel_values = pixel_values.to(model.device)
+    with evaluating(model), torch.inference_mode():
+        rows = (_rows_from_u if white_box else _rows_from_eager)(model, pixel_values, wanted)
+    patch = model.config.patch_size
+    tall, wide = (patch, patch) if isinstance(patch, int) else patch
+    grid = (pixel_values.shape[-2] // tall, pixel_values.shape[-1] // wide)
+    # Patches come last, so that further special tokens of a black box are dropped as well.
+    return {
+        i: row[..., -grid[0] * grid[1] :].unflatten(-1, grid).float().cpu()
+        for i, row in rows.items()
+    }
+
+
+def _rows_from_u(
+    model: PreTrainedModel, pixel_values: Tensor, wanted: Sequence[int]
+) -> dict[int, Tensor]:
+    """Class-token rows (B, K, N) by layer, from the inputs of each layer's attention."""
+    layers, rows = white_box_layers(model), {}
+
+    def keep_row(index: int, inputs: tuple) -> None:
+        query, key, mask, scaling, _ = inputs
+        rows[index] = attention_weights(query[:, :, :1], key, mask, scaling)[:, :, 0]
+
+    with ExitStack() as hooks:
+        for index in wanted:
+            attention_map = compress_of(layers[index]).mssa.attention_map
+            handle = attention_map.register_forward_pre_hook(
+                lambda _, inputs, index=index: keep_row(index, inputs)
+            )
+            hooks.callback(handle.remove)
+        model(pixel_values)
+    return rows
+
+
+def _rows_from_eager(
+    model: PreTrainedModel, pixel_values: Tensor, wanted: Sequence[int]
+) -> dict[int, Tensor]:
+    """Class-token rows (B, K, N) by layer, of a model that returns its attentions."""
+    with _eager(model):
+        attentions = model(pixel_values, output_attentions=True).attentions
+    return {index: attentions[index][:, :, 0] for index in wanted}
+
+
+@contextmanager
+def _eager(model: PreTrainedModel) -> Iterator[None]:
+    """Attention that returns its weights, inside the block."""
+    implementation = model.config._attn_implementation or "eager"
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(implementation)

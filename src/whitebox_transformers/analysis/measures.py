@@ -1,0 +1,81 @@
+"""What can be measured at a layer, by names that say the quantity, the convention and the place.
+
+Places, for layer l: Z^l is the layer's input, Z^{l+1/2} is what its compression step made of it,
+Z^{l+1} is its output. Conventions as in ``crate/rates.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from whitebox_transformers.crate.ablations import MLP
+from whitebox_transformers.crate.ista import OvercompleteISTA
+from whitebox_transformers.crate.mssa import MSSA
+from whitebox_transformers.errors import UserError
+
+from .layers import white_box_layers
+
+_PUBLISHED = "R^c of LN1 of the layer, its U, rows unit-norm per head, eps^2 = 0.01"
+_DEFINITION = "R^c of raw tokens, U of the layer, eps = 0.1"
+
+MEASURES: dict[str, str] = {
+    "rate-published-z": f"{_PUBLISHED}, at Z^l; nats",
+    "rate-published-z-half": f"{_PUBLISHED}, at Z^{{l+1/2}}; nats",
+    "rate-definition-z": f"{_DEFINITION}, at Z^l; nats",
+    "rate-definition-z-half": f"{_DEFINITION}, at Z^{{l+1/2}}; nats",
+    "rate-raw": "R of raw tokens, alpha = d / (N eps^2), eps = 0.1, at Z^l and the last output; "
+    "nats",
+    "rate-unit": "R of unit-norm tokens, alpha = d / (N eps^2), eps = 0.1, at Z^l and the last "
+    "output; nats",
+    "nonzero-share": "||Z^{l+1}||_0 / (d N), class token included",
+    "nonzero-share-codes": "share of non-zero coefficients where they are not the layer's output",
+    "norm-z": "mean Euclidean length of a token, at Z^l and the last output",
+    "norm-z-half": "mean Euclidean length of a token, at Z^{l+1/2}",
+}
+CHEAP = ("rate-published-z", "nonzero-share")
+_BLACK_BOX = ("rate-raw", "rate-unit", "nonzero-share", "norm-z")
+
+
+def available_measures(model: nn.Module) -> tuple[str, ...]:
+    """The measures that are defined for this model.
+
+    R^c needs subspaces, so ordinary attention has none; a black box is measured at its hidden
+    states alone.
+
+    Raises:
+        UserError: The model is folded.
+    """
+    layers = white_box_layers(model)
+    if not layers:
+        return _BLACK_BOX
+    compress, sparsify = layers[0].compress, layers[0].sparsify
+    missing = set()
+    if compress is None or not isinstance(compress.mssa, MSSA):
+        missing |= {key for key in MEASURES if _is_compression_rate(key)}
+    if sparsify is None or not isinstance(sparsify.ista, OvercompleteISTA | MLP):
+        missing.add("nonzero-share-codes")
+    return tuple(key for key in MEASURES if key not in missing)
+
+
+def choose_measures(model: nn.Module, measures: Sequence[str] | None) -> tuple[str, ...]:
+    """The measures asked for, or all that are available.
+
+    Raises:
+        UserError: One is unknown, or not defined for this model.
+    """
+    available = available_measures(model)
+    for key in measures or ():
+        if key not in MEASURES:
+            raise UserError(f"no measure is called {key!r}; choose from {', '.join(MEASURES)}")
+        if key not in available:
+            raise UserError(
+                f"{key} is not defined for this {type(model).__name__}; "
+                f"it has {', '.join(available)}"
+            )
+    return available if measures is None else tuple(measures)
+
+
+def _is_compression_rate(key: str) -> bool:
+    return key.startswith(("rate-published", "rate-definition"))

@@ -1,0 +1,80 @@
+"""The class token's attention is the recorded one, on the grid, under any implementation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.unit.analysis.tiny import images, tiny_crate, tiny_vit
+
+from whitebox_transformers import fold
+from whitebox_transformers.analysis import class_attention
+from whitebox_transformers.errors import UserError
+
+
+@pytest.mark.parametrize("compression", ["mssa", "attention"])
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_maps_are_the_recorded_rows_on_a_grid_that_is_not_square(
+    compression: str, implementation: str
+) -> None:
+    model, pixel_values = tiny_crate(compression=compression), images(2)
+    model.set_attn_implementation(implementation)
+    maps = class_attention(model, pixel_values)
+    with torch.no_grad():
+        recorded = model(pixel_values, output_attentions=True).attentions
+    assert list(maps) == [0, 1, 2]
+    for layer, attention in maps.items():
+        assert attention.shape == (2, 3, 4, 6)
+        torch.testing.assert_close(attention.flatten(-2), recorded[layer][:, :, 0, 1:])
+        assert (attention.sum((-2, -1)) < 1).all()
+    assert model.config._attn_implementation == implementation
+
+
+def test_rows_follow_the_formula() -> None:
+    model, pixel_values = tiny_crate(), images(1)
+    with torch.no_grad():
+        z = model(pixel_values, output_z=True).z[1]
+        compress = model.crate.stack.layers[1].compress
+        u = compress.norm(z) @ compress.mssa.subspaces.weight.T
+    head = u[0, :, 4:8]  # head 1
+    weights = (head @ head[0] / 4**0.5).softmax(0)[1:].view(4, 6)
+    torch.testing.assert_close(class_attention(model, pixel_values, [-2])[1][0, 1], weights)
+
+
+def test_other_image_sizes_have_other_grids() -> None:
+    maps = class_attention(tiny_crate(), torch.randn(1, 2, 32, 8), layers=[0])
+    assert maps[0].shape == (1, 3, 8, 2)
+
+
+def test_no_square_attention_matrix_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    from whitebox_transformers.analysis import attention
+
+    seen = []
+
+    def spy(query, key, mask, scaling):
+        seen.append(query.shape[2])
+        return torch.full((*query.shape[:3], key.shape[2]), 0.5)
+
+    monkeypatch.setattr(attention, "attention_weights", spy)
+    class_attention(tiny_crate(), images(1))
+    assert seen == [1, 1, 1]
+
+
+def test_a_vit_is_asked_eagerly_and_left_as_it_was() -> None:
+    model, pixel_values = tiny_vit(), images(2)
+    before = model.config._attn_implementation
+    maps = class_attention(model, pixel_values, layers=[1])
+    assert maps[1].shape == (2, 3, 4, 6)
+    assert model.config._attn_implementation == before
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        recorded = model(pixel_values, output_attentions=True).attentions[1]
+    torch.testing.assert_close(maps[1].flatten(-2), recorded[:, :, 0, 1:])
+
+
+def test_impossible_requests_are_named() -> None:
+    with pytest.raises(UserError, match="layer 3 does not exist"):
+        class_attention(tiny_crate(), images(1), layers=[3])
+    with pytest.raises(UserError, match="compression is 'none'"):
+        class_attention(tiny_crate(compression="none"), images(1))
+    with pytest.raises(UserError, match="folded"):
+        class_attention(fold(tiny_crate()), images(1))
