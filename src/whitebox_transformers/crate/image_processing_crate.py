@@ -288,8 +288,8 @@ def _cut(image: Image, height: int, width: int) -> Image:
 
 def channels_first(image: Image) -> np.ndarray:
     """Pixels (C, H, W) uint8 of a prepared image."""
-    pixels = np.asarray(image)
-    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    shape = (image.height, image.width, len(image.getbands()))
+    return np.frombuffer(image.tobytes(), dtype=np.uint8).reshape(shape).transpose(2, 0, 1)
 
 
 def normalise(

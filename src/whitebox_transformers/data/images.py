@@ -31,9 +31,9 @@ class DecodedImages:
 
     def __getitem__(self, index: int) -> Image:
         height, width, channels = self.shapes[index].tolist()
-        shape = (height, width) if channels == 1 else (height, width, channels)
         pil = require("PIL.Image", extra="train")
-        return pil.fromarray(self.pixels.view(index).reshape(shape))
+        mode = "L" if channels == 1 else "RGB"
+        return pil.frombytes(mode, (width, height), self.pixels[index])
 
 
 class Images:
