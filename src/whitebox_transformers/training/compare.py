@@ -14,7 +14,7 @@ from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.classification import load_run
 from whitebox_transformers.training.families import build_model, trainable_parameters
 from whitebox_transformers.training.prepare import prepare_data
-from whitebox_transformers.training.recipe import Recipe
+from whitebox_transformers.training.recipe import Recipe, black_box_training
 from whitebox_transformers.training.run import RunResult, train
 
 EQUAL_WITHIN = 0.02
@@ -84,7 +84,14 @@ def comparison_arms(recipe: Recipe) -> tuple[Recipe, Recipe]:
     second = base / f"{recipe.against.family}{suffix}-seed{recipe.seed}"
     return (
         replace(recipe, out=str(first)),
-        replace(recipe, out=str(second), model=recipe.against, against=None),
+        replace(
+            recipe,
+            out=str(second),
+            model=recipe.against,
+            against=None,
+            against_train={},
+            train=black_box_training(recipe),
+        ),
     )
 
 

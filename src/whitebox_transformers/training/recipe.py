@@ -36,6 +36,9 @@ class Recipe:
     against: ModelConfig | None = None
     """The black box of equal size that `wbt compare` trains beside it."""
 
+    against_train: dict[str, Any] = field(default_factory=dict)
+    """Keys of ``train`` that the black box's own tuning chose, e.g. ``{learning_rate: 0.001}``."""
+
     data: DataConfig = field(default_factory=DataConfig)
     """Where the images come from."""
 
@@ -87,7 +90,18 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     check_model(recipe.model, "model")
     if recipe.against is not None:
         check_model(recipe.against, "against")
+        black_box_training(recipe)
     return recipe
+
+
+def black_box_training(recipe: Recipe) -> TrainConfig:
+    """``train`` with the keys of ``against_train`` over it.
+
+    Raises:
+        UserError: A key is unknown or a value is wrong.
+    """
+    merged = dataclasses.asdict(recipe.train) | recipe.against_train
+    return build(TrainConfig, merged, "against_train")
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:

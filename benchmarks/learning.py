@@ -1,0 +1,131 @@
+"""A pair of learners: tune both arms on validation with one grid, then train both on many seeds.
+
+    python -m benchmarks.learning recipes/image/digits.yaml --seeds 0 1 2 3 4 \
+        --grid train.learning_rate=1e-3,3e-3 train.label_smoothing=0,0.1
+
+The grid is the product of the values given, the same for both arms, at most 12 runs each, on the
+seed ``--tuning-seed``; the best by validation accuracy is kept. Without ``--grid`` the recipe is
+taken as it is. Runs are resumed, so an interrupted call may be given again. The table holds mean
+and spread over seeds and the paired difference with its standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.records import write_result
+from whitebox_transformers.training.compare import check_equal_parameters, comparison_arms
+from whitebox_transformers.training.recipe import Recipe, load_recipe
+from whitebox_transformers.training.run import RunResult, train
+
+MOST_TUNING_RUNS = 12
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--grid", nargs="*", default=[], metavar="KEY=A,B,C")
+    parser.add_argument("--tuning-seed", type=int, default=1000)
+    parser.add_argument("--runs", type=Path, default=Path("runs/pairs"), help="where runs go")
+    parser.add_argument("--out", type=Path, help="JSON file instead of the recorded one")
+    return parser.parse_args()
+
+
+def grid_points(grid: list[str]) -> list[list[str]]:
+    """All combinations as override lists; one empty list without a grid."""
+    axes = []
+    for axis in grid:
+        key, _, values = axis.partition("=")
+        axes.append([f"{key}={value}" for value in values.split(",")])
+    points = [list(point) for point in itertools.product(*axes)]
+    if len(points) > MOST_TUNING_RUNS:
+        raise SystemExit(f"the grid has {len(points)} points; at most {MOST_TUNING_RUNS} an arm")
+    return points
+
+
+def arms_of(path: Path, overrides: list[str], seed: int, runs: Path) -> tuple[Recipe, Recipe]:
+    recipe = load_recipe(path, [*overrides, f"seed={seed}"])
+    tag = "_".join(o.replace("train.", "").replace("=", "") for o in overrides) or "as-written"
+    return comparison_arms(replace(recipe, out=str(runs / recipe.name / tag)))
+
+
+def tune(options: argparse.Namespace) -> tuple[list[list[str]], list[list[dict]]]:
+    """Per arm, the overrides that did best on validation, and every trial."""
+    points, trials = grid_points(options.grid), [[], []]
+    if len(points) == 1:
+        return [points[0], points[0]], trials
+    for overrides in points:
+        arms = arms_of(options.recipe, overrides, options.tuning_seed, options.runs / "tuning")
+        for arm, found in zip(arms, trials, strict=True):
+            result = train(arm)
+            found.append({"overrides": overrides, "validation": result.validation_accuracy})
+            print(arm.model.family, found[-1], flush=True)
+    best = [max(found, key=lambda trial: trial["validation"])["overrides"] for found in trials]
+    return best, trials
+
+
+def summary(results: list[RunResult]) -> dict:
+    accuracies = [result.test_accuracy for result in results]
+    return {
+        "parameters": results[0].parameters,
+        "test_accuracy": [round(value, 5) for value in accuracies],
+        "validation_accuracy": [round(result.validation_accuracy, 5) for result in results],
+        "mean": round(statistics.mean(accuracies), 5),
+        "spread": round(statistics.stdev(accuracies), 5) if len(accuracies) > 1 else None,
+        "seconds": [result.seconds for result in results],
+        "cpu_seconds": [
+            json.loads((r.folder / "run.json").read_text()).get("cpu_seconds") for r in results
+        ],
+        "curves": [
+            json.loads((result.folder / "metrics.json").read_text())["validation"]
+            for result in results
+        ],
+    }
+
+
+def paired_difference(white: list[RunResult], black: list[RunResult]) -> dict:
+    """White minus black, seed by seed."""
+    deltas = [a.test_accuracy - b.test_accuracy for a, b in zip(white, black, strict=True)]
+    mean = statistics.mean(deltas)
+    error = statistics.stdev(deltas) / math.sqrt(len(deltas)) if len(deltas) > 1 else math.nan
+    return {
+        "mean": round(mean, 5),
+        "standard_error": round(error, 5),
+        "white_box_not_below": mean >= -error,
+    }
+
+
+def main() -> None:
+    options = arguments()
+    best, trials = tune(options)
+    results: list[list[RunResult]] = [[], []]
+    for seed in options.seeds:
+        for index, overrides in enumerate(best):
+            arms = arms_of(options.recipe, overrides, seed, options.runs)
+            if seed == options.seeds[0]:
+                check_equal_parameters(arms)
+            results[index].append(train(arms[index]))
+            print(seed, results[index][-1], flush=True)
+    families = [found[0].family for found in results]
+    rows = {
+        family: summary(found) | {"chosen": chosen, "tuning": tried}
+        for family, found, chosen, tried in zip(families, results, best, trials, strict=True)
+    }
+    rows["paired difference of test accuracy"] = paired_difference(*results)
+    settings = {key: str(value) for key, value in vars(options).items() if key != "out"}
+    path = write_result(f"learning_{options.recipe.stem}", settings, rows, options.out)
+    for family in families:
+        print(family, rows[family]["mean"], "+-", rows[family]["spread"])
+    print(rows["paired difference of test accuracy"])
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Results as data: one JSON file a benchmark, with what is needed to doubt or repeat it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from whitebox_transformers.training.provenance import provenance
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write_result(name: str, settings: dict, rows: dict | list, out: Path | None = None) -> Path:
+    """Write ``NAME.json`` whole: command, commit, versions, hardware, settings, rows."""
+    record = provenance() | {
+        "command": shlex.join(
+            ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}"] + sys.argv[1:]
+        ),
+        "date": datetime.now(UTC).date().isoformat(),
+        "settings": settings,
+        "rows": rows,
+    }
+    path = out or RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=1) + "\n")
+    part.replace(path)
+    return path

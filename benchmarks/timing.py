@@ -1,0 +1,72 @@
+"""Timing that survives a noisy machine: contenders take turns, and only ratios are quoted."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from tqdm import trange
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds per call of one contender, in the order of the rounds."""
+
+    seconds: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def minimum(self) -> float:
+        return min(self.seconds)
+
+    def as_row(self) -> dict[str, float]:
+        return {"median_s": round(self.median, 6), "minimum_s": round(self.minimum, 6)}
+
+
+def interleave(
+    contenders: dict[str, Callable[[], object]],
+    rounds: int,
+    device: torch.device,
+    title: str,
+    warmup: int = 2,
+) -> dict[str, Timing]:
+    """Call every contender once a round, so that drift of the machine meets all alike.
+
+    Args:
+        contenders: What to time, by name.
+        rounds: Rounds that count.
+        device: Waited for before and after each call.
+        title: Shown with the progress.
+        warmup: Rounds before, which do not count.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for current in trange(-warmup, rounds, desc=title, leave=False):
+        for name, call in contenders.items():
+            _wait(device)
+            start = time.perf_counter()
+            call()
+            _wait(device)
+            if current >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: Timing(values) for name, values in seconds.items()}
+
+
+def ratio(slow: Timing, fast: Timing) -> dict[str, float]:
+    """How many times faster: of medians, of minima, and the median of ratios round by round."""
+    paired = [a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)]
+    return {
+        "of_medians": round(slow.median / fast.median, 3),
+        "of_minima": round(slow.minimum / fast.minimum, 3),
+        "paired_median": round(statistics.median(paired), 3),
+    }
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
