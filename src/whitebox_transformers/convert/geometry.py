@@ -138,7 +138,7 @@ def decide_image(checkpoint: Checkpoint, choices: Choices, positions: int, patch
         if _patches(said, patch) != positions:
             raise UserError(
                 f"--image-size {_spell(said)} does not fit {path}: its position table has "
-                f"{positions} patches of {_spell(patch, 'x')}"
+                f"{positions} patches of {_spell(patch, 'x')} (another patch: --patch-size)"
             )
         return Decision("image_size", said, "flag")
     if named := _image_in_metadata(checkpoint.metadata, patch, positions):

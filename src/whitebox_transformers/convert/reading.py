@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], tu
 
 def _read_torch(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals(_harmless_globals()):
+        with torch.serialization.safe_globals(_harmless_globals()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd about a file is said once, as an error
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
@@ -169,7 +171,9 @@ def _plain_facts(beside: Mapping[Any, Any]) -> dict[str, Any]:
         if isinstance(arguments, Mapping):
             facts.update({str(key): value for key, value in arguments.items()})
     plain = {
-        str(key): value for key, value in beside.items() if isinstance(value, str | int | float)
+        str(key): value
+        for key, value in beside.items()
+        if isinstance(value, str | int | float | list | tuple)
     }
     return facts | plain
 

@@ -27,6 +27,7 @@ from whitebox_transformers.convert.layouts.layout import (
 from whitebox_transformers.convert.reading import Checkpoint
 from whitebox_transformers.convert.report import Decision
 from whitebox_transformers.crate import CrateConfig
+from whitebox_transformers.errors import UserError
 
 EMBEDDINGS = {
     "pos_embedding": "position_embeddings",
@@ -89,6 +90,11 @@ class Crate(Layout):
         self, checkpoint: Checkpoint, choices: Choices
     ) -> tuple[CrateConfig, list[Decision]]:
         width, patch_dim = checkpoint.shape("to_patch_embedding.2.weight", axes=2)
+        if (found := checkpoint.shape("to_patch_embedding.1.weight", axes=1)) != (patch_dim,):
+            raise UserError(
+                f"{checkpoint.path}: 'to_patch_embedding.2.weight' has shape "
+                f"{(width, patch_dim)}, but 'to_patch_embedding.1.weight' has {found}"
+            )
         inner, _ = checkpoint.shape("transformer.layers.0.0.fn.qkv.weight", axes=2)
         scores, _ = checkpoint.shape("mlp_head.1.weight", axes=2)
         projection, classes = None, scores
