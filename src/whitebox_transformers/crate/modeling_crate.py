@@ -61,6 +61,14 @@ class CrateImageClassifierOutput(ModelOutput):
     z_half: tuple[torch.FloatTensor | None, ...] | None = None
 
 
+# All classes live in this file, so the folder of any one of them can be loaded as every other.
+REMOTE_CLASSES = {
+    "AutoModel": "modeling_crate.CrateModel",
+    "AutoModelForImageClassification": "modeling_crate.CrateForImageClassification",
+    "AutoBackbone": "modeling_crate.CrateBackbone",
+}
+
+
 class CratePreTrainedModel(PreTrainedModel):
     """Loading, saving and initialisation shared by the family.
 
@@ -85,6 +93,11 @@ class CratePreTrainedModel(PreTrainedModel):
         "z": OutputRecorder(RecordZ, index=0),
         "z_half": OutputRecorder(RecordZHalf, index=0),
     }
+
+    def save_pretrained(self, *args, **kwargs):
+        """Save as Hugging Face does, naming every class of the family for remote code."""
+        self.config.auto_map = (getattr(self.config, "auto_map", None) or {}) | REMOTE_CLASSES
+        return super().save_pretrained(*args, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -140,6 +153,8 @@ class CrateModel(CratePreTrainedModel):
                 ``output_z_half``: True, or the layer indices wanted (others come as ``None``).
                 Indices for ``output_hidden_states`` are transformers' own, and old versions leave
                 out Z^0; ``output_z`` holds the same tensors and is the same everywhere.
+                Recording under ``torch.compile(fullgraph=True)`` needs one recorded call before
+                compilation, in which transformers installs its hooks.
         """
         recording = _recording(self.config, kwargs)
         kwargs.pop("output_hidden_states", None)
