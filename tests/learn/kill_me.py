@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import torch
+from tests.learn.tiny_run import tiny_recipe
 from transformers import Trainer, TrainerCallback
 
-from tests.learn.tiny_run import tiny_recipe
 from whitebox_transformers.training.run import train
 
 

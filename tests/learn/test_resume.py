@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.learn.tiny_run import tiny_recipe
 from transformers import TrainerCallback
 
-from tests.learn.tiny_run import tiny_recipe
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.training import run
 from whitebox_transformers.training.run import train
