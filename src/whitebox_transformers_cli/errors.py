@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -31,20 +32,23 @@ class OneLineErrors(TyperGroup):
 
 
 def _mendable(error: Exception) -> str | None:
-    if "torchvision" in str(error) and not isinstance(error, ValueError):
-        return (
-            f"torchvision cannot be loaded ({_first_line(error)}); `wbt doctor` says how to mend it"
-        )
     # The library is loaded by now, or it is what failed to load: never import it here.
     for module, name in (("errors", "UserError"), ("extras", "MissingExtra")):
         loaded = sys.modules.get(f"whitebox_transformers.{module}")
         if loaded is not None and isinstance(error, getattr(loaded, name)):
             return " ".join(str(error).split())
+    for cause in _causes(error):
+        if "torchvision" in str(cause) and isinstance(cause, ImportError | RuntimeError):
+            reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+            return f"torchvision cannot be loaded ({reason}); `wbt doctor` says how to mend it"
     return None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it: transformers wraps the failure of an import in its own."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _say(line: str) -> None:

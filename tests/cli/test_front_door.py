@@ -91,6 +91,20 @@ def test_a_person_s_error_is_one_line_and_status_2(monkeypatch, error):
     assert result.stderr == f"wbt: {' '.join(str(error).split())}\n"
 
 
+def test_torchvision_of_another_torch_points_to_the_doctor(monkeypatch):
+    def fail(*arguments):
+        try:
+            raise RuntimeError("operator torchvision::nms does not exist")
+        except RuntimeError as error:
+            raise ModuleNotFoundError("Could not import module 'PreTrainedModel'.") from error
+
+    monkeypatch.setattr(train_module, "chosen_recipe", fail)
+    result = wbt("train", "any")
+    assert result.exit_code == 2
+    assert "torchvision::nms" in result.stderr
+    assert "wbt doctor" in result.stderr
+
+
 def test_a_defect_keeps_its_traceback(monkeypatch):
     def fail(*arguments):
         raise ValueError("a defect of ours")
