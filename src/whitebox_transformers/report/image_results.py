@@ -70,7 +70,7 @@ def predictions_of(
     model: PreTrainedModel, examples: Sequence[Example], pictures: Sequence[np.ndarray]
 ) -> list[Prediction]:
     """The most probable classes of every image."""
-    names = model.config.id2label
+    names: dict[int, str] = model.config.id2label  # type: ignore[assignment]
     predictions = []
     with evaluating(model), torch.inference_mode():
         for example, picture in zip(examples, pictures, strict=True):

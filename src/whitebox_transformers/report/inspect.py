@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers import AutoImageProcessor, PreTrainedModel
 
 from whitebox_transformers.analysis.layers import white_box_layers
@@ -105,7 +106,8 @@ def inspect(
         raise UserError(f"samples={samples} must be at least 1: images per split to measure")
     folder = find_run(run_dir)
     model, recipe = load_run(run_dir)
-    model = model.to(device) if device else model
+    if device:
+        model.to(torch.device(device))  # type: ignore[arg-type]
     processor = AutoImageProcessor.from_pretrained(folder.path)
     examples, left_out = examples_from_files(images, processor) if images else ([], [])
     data, _ = prepare_data(recipe)

@@ -187,7 +187,9 @@ def training_section(by_step: Mapping[int, Curves]) -> Section | None:
         last = max(len(held) - 1, 1)
         curves = [
             replace(
-                _curve(f"step {step:,}", "step", by_step[step][quantity.key]),
+                _curve(
+                    f"step {step:,}", "step" if step else "control", by_step[step][quantity.key]
+                ),
                 shade=place / last,
                 std=None,
             )
@@ -200,7 +202,8 @@ def training_section(by_step: Mapping[int, Curves]) -> Section | None:
                 quantity.y_label,
                 "layer",
                 curves,
-                "Validation samples, one curve per kept checkpoint, from grey (early) to blue.",
+                "Validation samples, one curve per kept checkpoint, untrained in grey, then "
+                "from the first to the last step in one run of colours.",
                 "If training is what compresses and sparsifies, the curves sink one after another.",
             )
         )

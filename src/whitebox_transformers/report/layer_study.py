@@ -42,8 +42,9 @@ class LayerStudy:
 
     def curves(self) -> dict[str, Curves]:
         """What the charts show: both splits, and the control on validation."""
-        shown = {split: report.curves for split, report in self.trained.items()}
-        return shown | {"control": self.control["validation"].curves}
+        shown: dict[str, Curves] = {split: report.curves for split, report in self.trained.items()}
+        shown["control"] = self.control["validation"].curves
+        return shown
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, every curve with its definition."""

@@ -29,7 +29,9 @@ def render_page(report: Report) -> str:
 
 
 def _asset(name: str) -> str:
-    return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+    return (
+        files("whitebox_transformers.report").joinpath("assets", name).read_text(encoding="utf-8")
+    )
 
 
 def _header(report: Report) -> str:

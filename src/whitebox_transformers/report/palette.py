@@ -12,6 +12,8 @@ LIGHT = {
     "control": "#8a8f98",
     "model": "#0072b2",
     "baseline": "#c44e00",
+    "step-first": "#e5a53a",
+    "step-last": "#2f1b74",
 }
 DARK = {
     "train": "#56b4e9",
@@ -19,16 +21,18 @@ DARK = {
     "control": "#8d95a1",
     "model": "#56b4e9",
     "baseline": "#f0a03c",
+    "step-first": "#6f5fd6",
+    "step-last": "#ffd98a",
 }
 DASHES = {"validation": (5.0, 3.0), "baseline": (5.0, 3.0)}
 COLOR_MAP = "viridis"
 
 
 def on_white(curve: Curve) -> str:
-    """The colour of a curve in a PNG; training steps run from grey to blue."""
+    """The colour of a curve in a PNG; training steps run from light to dark."""
     if curve.role != "step":
         return LIGHT[curve.role]
-    first, last = (_channels(LIGHT[role]) for role in ("control", "train"))
+    first, last = (_channels(LIGHT[role]) for role in ("step-first", "step-last"))
     mixed = (round(a + curve.shade * (b - a)) for a, b in zip(first, last, strict=True))
     return "#" + "".join(f"{channel:02x}" for channel in mixed)
 

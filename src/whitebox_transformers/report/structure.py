@@ -27,13 +27,16 @@ def structure_section(
 ) -> tuple[Section, dict[str, Any]]:
     """Heatmaps of every layer, and their summaries for the JSON file.
 
-    A large matrix is drawn on a random choice of its rows; summaries use all of them where the
-    chapter on ``analysis/coherence.py`` says so.
+    A large matrix is drawn on a random choice of its rows. The summaries of subspaces and tokens
+    are over the rows drawn, those of dictionaries over all atoms.
     """
     grids, summaries = [], {}
     layers = white_box_layers(model)
-    if layers and layers[0].compress is not None and isinstance(layers[0].compress.mssa, MSSA):
-        grids.append(_subspaces(model, control, len(layers), seed, summaries))
+    compress = layers[0].compress if layers else None
+    if compress is not None and isinstance(compress.mssa, MSSA):
+        subspaces = compress.mssa.subspaces
+        shape = (subspaces.heads, subspaces.head_dim)
+        grids.append(_subspaces(model, control, len(layers), shape, seed, summaries))
     if layers and layers[0].sparsify is not None and hasattr(layers[0].sparsify.ista, "dictionary"):
         grids.append(_dictionaries(model, control, len(layers), seed, summaries))
     grids.append(_tokens(model, control, example, seed, summaries))
@@ -48,11 +51,12 @@ def _subspaces(
     model: PreTrainedModel,
     control: PreTrainedModel,
     depth: int,
+    shape: tuple[int, int],
     seed: int,
     summaries: dict[str, Any],
 ) -> HeatmapGrid:
-    mssa = white_box_layers(model)[0].compress.mssa.subspaces
-    columns = max(1, min(mssa.head_dim, LARGEST // mssa.heads))
+    heads, head_dim = shape
+    columns = max(1, min(head_dim, LARGEST // heads))
     found = [subspace_coherence(model, layer, columns, seed=seed) for layer in range(depth)]
     fresh = subspace_coherence(control, 0, columns, seed=seed)
     summaries["subspaces"] = [coherence.summary for coherence in found]
@@ -63,7 +67,7 @@ def _subspaces(
         r"Cosines between the directions of all heads, $[U_1,\ldots,U_K]$",
         "absolute cosine",
         _by_layer(found, fresh),
-        f"{columns} directions of each of the {mssa.heads} heads at unit length; white frames mark "
+        f"{columns} directions of each of the {heads} heads at unit length; white frames mark "
         f"heads. In the last layer the mean off the diagonal is {number(last['within'])} inside "
         f"heads and {number(last['across'])} between heads; random directions give "
         f"{number(last['random'])}.",

@@ -33,10 +33,10 @@ def test_a_name_with_dollar_signs_is_not_a_formula(make_report, tmp_path):
     assert write_figures(report, tmp_path) == [tmp_path / "cost.png"]
 
 
-def test_the_control_is_grey_and_steps_end_in_the_colour_of_training():
+def test_the_control_is_grey_and_steps_run_along_one_ramp():
     for color in (LIGHT["control"], DARK["control"]):
         channels = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         assert max(channels) - min(channels) < 25
     step = Curve("step", "step", [1.0], [1.0], shade=1.0)
-    assert on_white(step) == LIGHT["train"]
-    assert on_white(Curve("step", "step", [1.0], [1.0], shade=0.0)) == LIGHT["control"]
+    assert on_white(step) == LIGHT["step-last"]
+    assert on_white(Curve("step", "step", [1.0], [1.0], shade=0.0)) == LIGHT["step-first"]

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.report.examples import examples_from_files, picture_of
 from whitebox_transformers.report.inspect import inspect
+from whitebox_transformers.training.compare import Comparison, Row
 from whitebox_transformers.training.recipe import recipe_from_dict
 from whitebox_transformers.training.run import train
 
@@ -45,31 +46,34 @@ VIT = {
 
 def short_run(folder, model, **config):
     model = model | {"config": model["config"] | config}
-    train(
-        recipe_from_dict(
-            {
-                "name": "short",
-                "out": str(folder),
-                "model": model,
-                "data": {"limit": 60, "validation_share": 0.3},
-                "train": {
-                    "epochs": None,
-                    "steps": 2,
-                    "batch_size": 8,
-                    "keep": [0, 1],
-                    "tensorboard": False,
-                    "log_every": 1,
-                    "device": "cpu",
-                },
-            }
-        )
+    recipe = recipe_from_dict(
+        {
+            "name": "short",
+            "out": str(folder),
+            "model": model,
+            "data": {"limit": 60, "validation_share": 0.3},
+            "train": {
+                "epochs": None,
+                "steps": 2,
+                "batch_size": 8,
+                "keep": [0, 1],
+                "tensorboard": False,
+                "log_every": 1,
+                "device": "cpu",
+            },
+        }
     )
-    return folder
+    return train(recipe)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def finished(tmp_path_factory):
     return short_run(tmp_path_factory.mktemp("runs") / "crate", CRATE)
+
+
+@pytest.fixture(scope="module")
+def run(finished):
+    return finished.folder
 
 
 @pytest.fixture(scope="module")
@@ -154,10 +158,22 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 )
 def test_models_without_subspaces_show_the_rest(tmp_path, monkeypatch, model, config, absent):
     monkeypatch.setattr("whitebox_transformers.report.inspect.write_figures", lambda *_: [])
-    result = inspect(short_run(tmp_path / "run", model, **config), samples=4)
+    result = inspect(short_run(tmp_path / "run", model, **config).folder, samples=4)
     shown = set(re.findall(r' id="([^"]+)"', result.html.read_text()))
     assert not shown & (absent | {"rate-published-z", "rate-definition-z-half"})
     assert {"nonzero-share", "rate-raw", "tokens", "predictions"} <= shown
+
+
+def test_a_pair_stands_on_the_page_of_its_white_box(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr("whitebox_transformers.report.inspect.write_figures", lambda *_: [])
+    black = short_run(tmp_path / "vit", VIT)
+    pair = Comparison([Row(finished, (41.0, 32.0), (0.5, 0.2)), Row(black, None, None)], 1.0)
+    page = inspect(
+        finished.folder, samples=4, out=tmp_path / "out", comparison=pair
+    ).html.read_text()
+    assert "41 → 32" in page
+    assert f"{black.parameters:,}" in page
+    assert {"pair-accuracy", "pair-loss"} <= set(re.findall(r' id="([^"]+)"', page))
 
 
 def test_the_picture_shown_is_what_the_model_saw(run, tmp_path):
