@@ -4,12 +4,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tests.learn.tiny_run import tiny_recipe
 from transformers import TrainerCallback
 
+from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.training import run
 from whitebox_transformers.training.run import train
@@ -115,3 +118,22 @@ def test_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no run"):
         train(tiny_recipe(), tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_stream_resumes_at_its_position(tmp_path):
+    draw = np.random.default_rng(0)
+    for split, count in (("train", 20), ("val", 3), ("test", 3)):
+        for label in ("a", "b"):
+            folder = tmp_path / "images" / split / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = draw.integers(0, 256, (8, 8), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    recipe = tiny_recipe(steps=5, batch_size=16, evaluate_every=5, checkpoint_every=2)
+    recipe.data = DataConfig(source="folder", path=str(tmp_path / "images"), streaming=True)
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "run", [Interrupt([3])])
+    train(recipe, tmp_path / "run")
+    found, expected = (load_file(tmp_path / n / "model.safetensors") for n in ("run", "whole"))
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
