@@ -120,7 +120,7 @@ def _read_torch(path: Path) -> Any:
                 f"save only its state_dict (tensors) and convert that"
             ) from error
         raise UserError(
-            f"{path} is not a PyTorch checkpoint, or is truncated: {_one_line(error)}"
+            f"{path} is not a PyTorch checkpoint, or is truncated; expected a file of torch.save"
         ) from error
 
 
