@@ -20,11 +20,10 @@ from transformers import PreTrainedModel
 from whitebox_transformers.crate.block import CrateLayer
 from whitebox_transformers.crate.mssa import Subspaces
 from whitebox_transformers.crate.rates import (
-    coding_rate,
+    coding_rates,
     nonzero_share,
     projections_rate,
     published_compression_rate,
-    unit_norm,
 )
 from whitebox_transformers.errors import UserError
 
@@ -69,7 +68,7 @@ def measure(
     return LayerReport(count, {key: moments[key].curve() for key in probe.wanted})
 
 
-def untrained(model: PreTrainedModel, seed: int = 0) -> nn.Module:
+def untrained(model: PreTrainedModel, seed: int = 0) -> PreTrainedModel:
     """The control: the architecture of ``model`` with fresh weights drawn from ``seed``.
 
     The random state of the caller is left as it was.
@@ -77,8 +76,9 @@ def untrained(model: PreTrainedModel, seed: int = 0) -> nn.Module:
     white_box_layers(model)  # a folded model has no configuration to start from
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        control: nn.Module = type(model)(copy.deepcopy(model.config))
-    return control.to(model.device, model.dtype).eval()
+        control = type(model)(copy.deepcopy(model.config))
+    nn.Module.to(control, model.device, model.dtype)
+    return control.eval()
 
 
 class _Probe:
@@ -93,19 +93,25 @@ class _Probe:
         raise NotImplementedError
 
     def record(self, key: str, compute: Callable[[], Tensor]) -> None:
-        if key not in self.wanted:
+        self.record_all((key,), lambda: (compute(),))
+
+    def record_all(self, keys: Sequence[str], compute: Callable[[], Sequence[Tensor]]) -> None:
+        wanted = [key for key in keys if key in self.wanted]
+        if not wanted:
             return
         with torch.autocast(self.model.device.type, enabled=False):
             try:
-                self.values[key].append(compute())
+                values = dict(zip(keys, compute(), strict=True))
             except ValueError as error:
-                raise UserError(f"{key} at layer {len(self.values[key])}: {error}") from error
+                index = len(self.values[wanted[0]])
+                raise UserError(f"{wanted[0]} at layer {index}: {error}") from error
+        for key in wanted:
+            self.values[key].append(values[key])
 
     def record_tokens(self, z: Tensor) -> None:
         """What is measured at every Z^l, the last output included."""
         z = _wide(z)
-        self.record("rate-raw", lambda: coding_rate(z))
-        self.record("rate-unit", lambda: coding_rate(unit_norm(z)))
+        self.record_all(("rate-raw", "rate-unit"), lambda: coding_rates(z))
         self.record("norm-z", lambda: _mean_length(z))
 
     def taken(self) -> dict[str, list[Tensor]]:

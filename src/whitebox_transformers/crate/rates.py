@@ -43,6 +43,19 @@ def coding_rate(z: Tensor, eps: float = 0.1) -> Tensor:
     return _rate(_tokens(z), _squared(eps))
 
 
+def coding_rates(z: Tensor, eps: float = 0.1) -> tuple[Tensor, Tensor]:
+    """`coding_rate` of the tokens as they are and at unit length, from one Gram matrix if N < d."""
+    z = _tokens(z)
+    if z.shape[-2] >= z.shape[-1]:
+        return coding_rate(z, eps), coding_rate(unit_norm(z), eps)
+    side, scale = _small_side(z, _squared(eps))
+    gram = side @ side.mT
+    squares = gram.diagonal(dim1=-2, dim2=-1)
+    length = squares.where(squares > 0, 1.0).sqrt()
+    directions = gram / (length[..., :, None] * length[..., None, :])
+    return _half_logdet(gram, scale).to(z.dtype), _half_logdet(directions, scale).to(z.dtype)
+
+
 def projections_rate(w: Tensor, eps: float = 0.1) -> Tensor:
     """Sum over K of R of the projections ``w`` (..., K, N, P): R^c when they are U_k^T Z.
 
@@ -58,9 +71,6 @@ def compression_rate(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
         z: Tokens (..., N, d).
         u: Subspace bases (K, d, P); they need not be orthonormal.
         eps: Coding precision; squared inside.
-
-    Returns:
-        Rate in nats (...).
 
     Raises:
         ValueError: As `coding_rate`, or ``u`` does not fit ``z``.
@@ -95,7 +105,7 @@ def rate_reduction(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
 def sparse_rate_reduction(
     z: Tensor, u: Tensor, eps: float = 0.1, sparsity_weight: float = 0.1, norm: str = "l0"
 ) -> Tensor:
-    """The objective: R(Z) - R^c(Z | U) - lambda ||Z||.
+    """The objective, to be maximised: R(Z) - R^c(Z | U) - lambda ||Z||.
 
     Args:
         z: Tokens (..., N, d).
@@ -104,9 +114,6 @@ def sparse_rate_reduction(
         sparsity_weight: lambda.
         norm: ``"l0"`` counts non-zero entries (no gradient flows through the count); ``"l1"``
             sums absolute values.
-
-    Returns:
-        Objective (...), to be maximised.
 
     Raises:
         ValueError: As `compression_rate`, or ``norm`` is unknown.
@@ -123,17 +130,12 @@ def sparse_rate_reduction(
 def supervised_compression_rate(z: Tensor, membership: Tensor, eps: float = 0.1) -> Tensor:
     """R^c(Z | Pi) = sum_k tr(Pi_k)/(2N) logdet(I + d/(tr(Pi_k) eps^2) Z Pi_k Z^T), from MCR^2.
 
-    Unlike R^c of subspaces each group carries the weight tr(Pi_k)/N. A group without members
-    contributes nothing.
+    Unlike R^c of subspaces each group carries the weight tr(Pi_k)/N; an empty one adds nothing.
 
     Args:
         z: Samples or tokens (..., N, d).
-        membership: Either labels (..., N) of an integer dtype, or the diagonals of Pi_1..Pi_K
-            (..., K, N), floating and not negative.
+        membership: Integer labels (..., N), or the diagonals of Pi_1..Pi_K (..., K, N).
         eps: Coding precision; squared inside.
-
-    Returns:
-        Rate in nats (...).
 
     Raises:
         ValueError: As `coding_rate`, or ``membership`` does not fit ``z`` or is negative.
@@ -146,7 +148,7 @@ def supervised_compression_rate(z: Tensor, membership: Tensor, eps: float = 0.1)
     scale = width / (count.where(count > 0, 1.0) * _squared(eps))[..., None, None]
     weighted = members[..., None] * precise
     # Pi Z Z^T is not symmetric, but a square root of Pi would have an infinite slope at 0.
-    gram = weighted @ precise.mT if _fewer_tokens(z) else weighted.mT @ precise
+    gram = weighted @ precise.mT if z.shape[-2] < z.shape[-1] else weighted.mT @ precise
     volume = 0.5 * torch.linalg.slogdet(_plus_identity(scale * gram)).logabsdet
     return (count / tokens * volume).sum(-1).to(z.dtype)
 
@@ -169,7 +171,7 @@ def compression_rate_gradient(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
     """
     z, u = _tokens_and_bases(z, u)
     per_subspace = _rate_gradient(_project(z, u), _squared(eps))  # (..., K, N, P)
-    with _no_autocast(z):
+    with torch.autocast(z.device.type, enabled=False):
         return torch.einsum("...knp,kdp->...nd", per_subspace, u)
 
 
@@ -204,15 +206,15 @@ def nonzero_share(z: Tensor) -> Tensor:
 
 
 def _rate(z: Tensor, eps_squared: float) -> Tensor:
-    """1/2 logdet(I + scale Z Z^T) of tokens (..., N, d), from a Cholesky factor."""
-    factor = _cholesky(*_small_side(z, eps_squared))
-    return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1).to(z.dtype)
+    """R of tokens (..., N, d) as they are, with d / (N eps^2)."""
+    side, scale = _small_side(z, eps_squared)
+    return _half_logdet(side @ side.mT, scale).to(z.dtype)
 
 
 def _rate_gradient(z: Tensor, eps_squared: float) -> Tensor:
     side, scale = _small_side(z, eps_squared)
-    solved = scale * torch.cholesky_solve(side, _cholesky(side, scale))
-    return (solved if _fewer_tokens(z) else solved.mT).to(z.dtype)
+    solved = scale * torch.cholesky_solve(side, _cholesky(side @ side.mT, scale))
+    return (solved if z.shape[-2] < z.shape[-1] else solved.mT).to(z.dtype)
 
 
 def _small_side(z: Tensor, eps_squared: float) -> tuple[Tensor, float]:
@@ -220,23 +222,24 @@ def _small_side(z: Tensor, eps_squared: float) -> tuple[Tensor, float]:
     if not eps_squared > 0:
         raise ValueError(f"the squared precision is {eps_squared}; expected a positive number")
     tokens, width = z.shape[-2:]
-    side = z if _fewer_tokens(z) else z.mT
+    side = z if z.shape[-2] < z.shape[-1] else z.mT
     # One copy that is also contiguous: products of strided heads are several times slower.
     side = side.to(_gram_dtype(z), memory_format=torch.contiguous_format).contiguous()
     return side, width / (tokens * eps_squared)
 
 
-def _fewer_tokens(z: Tensor) -> bool:
-    return z.shape[-2] < z.shape[-1]
+def _half_logdet(gram: Tensor, scale: float) -> Tensor:
+    """1/2 logdet(I + scale * gram)."""
+    return _cholesky(gram, scale).diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
-def _cholesky(side: Tensor, scale: float) -> Tensor:
-    """Lower factor of I + scale * side side^T."""
-    factor, failed = torch.linalg.cholesky_ex(_plus_identity(scale * (side @ side.mT)))
+def _cholesky(gram: Tensor, scale: float) -> Tensor:
+    """Lower factor of I + scale * gram."""
+    factor, failed = torch.linalg.cholesky_ex(_plus_identity(scale * gram))
     if failed.any() or not factor.diagonal(dim1=-2, dim2=-1).isfinite().all():
         raise ValueError(
             "the coding rate cannot be computed: the tokens hold NaN or infinite entries, "
-            f"or are too large for {side.dtype}"
+            f"or are too large for {gram.dtype}"
         )
     return factor
 
@@ -247,12 +250,8 @@ def _plus_identity(matrix: Tensor) -> Tensor:
 
 def _project(z: Tensor, u: Tensor) -> Tensor:
     """U_k^T z for every subspace: (..., N, d), (K, d, P) -> (..., K, N, P)."""
-    with _no_autocast(z):
+    with torch.autocast(z.device.type, enabled=False):
         return torch.einsum("...nd,kdp->...knp", z, u)
-
-
-def _no_autocast(z: Tensor) -> torch.autocast:
-    return torch.autocast(device_type=z.device.type, enabled=False)
 
 
 def _gram_dtype(z: Tensor) -> torch.dtype:

@@ -34,6 +34,9 @@ def test_rates_and_gradients_are_the_formulas(n: int, d: int) -> None:
     z, u = tokens(n, d), tokens(3, d, 4, seed=1)
     columns, bases = z.T, list(u)
     near(rates.coding_rate(z, 0.3), oracle.coding_rate(columns, 0.3))
+    raw, unit = rates.coding_rates(z, 0.3)
+    near(raw, oracle.coding_rate(columns, 0.3))
+    near(unit, oracle.coding_rate(columns / columns.norm(dim=0), 0.3))
     near(rates.compression_rate(z, u, 0.3), oracle.compression_rate(columns, bases, 0.3))
     near(
         rates.rate_reduction(z, u, 0.3),
@@ -270,6 +273,7 @@ def test_degenerate_tokens_have_finite_rates_and_slopes(case: str) -> None:
     for rate in (
         rates.coding_rate(z),
         rates.coding_rate(rates.unit_norm(z)),
+        sum(rates.coding_rates(z)),
         rates.compression_rate(z, u),
         rates.published_compression_rate(heads),
         rates.supervised_rate_reduction(z, torch.arange(z.shape[0]) % 3),
