@@ -30,6 +30,8 @@ class Checkpoint:
     step: int
     seconds: float
     """Seconds of training that led to it."""
+    cpu_seconds: float
+    """Seconds of all cores together, data workers left out."""
     position: Position
     """The first batch that it has not seen."""
 
@@ -41,7 +43,8 @@ def complete_checkpoints(folder: Path) -> list[Checkpoint]:
         if _is_complete(path):
             step = int(path.name.removeprefix("checkpoint-"))
             notes = read_json(path / SEAL)
-            found.append(Checkpoint(path, step, notes["seconds"], Position(**notes["position"])))
+            position = Position(**notes["position"])
+            found.append(Checkpoint(path, step, notes["seconds"], notes["cpu_seconds"], position))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
@@ -52,11 +55,11 @@ def remove_incomplete(folder: Path) -> None:
             shutil.rmtree(path)
 
 
-def seal(path: Path, seconds: float, position: Position) -> None:
+def seal(path: Path, seconds: float, cpu_seconds: float, position: Position) -> None:
     """Declare a checkpoint complete."""
     sizes = {file.name: file.stat().st_size for file in path.iterdir() if file.is_file()}
-    notes = {"seconds": seconds, "position": asdict(position), "files": sizes}
-    write_json(path / SEAL, notes)
+    notes = {"seconds": seconds, "cpu_seconds": cpu_seconds, "position": asdict(position)}
+    write_json(path / SEAL, notes | {"files": sizes})
 
 
 def prune(folder: Path, keep: int) -> None:
@@ -82,25 +85,34 @@ class SealCheckpoints(TrainerCallback):
     Args:
         folder: Where Trainer writes checkpoints.
         keep: How many complete ones stay.
-        seconds_before: Seconds of training before this process.
+        latest: The checkpoint that this process goes on from; its times count on.
     """
 
-    def __init__(self, folder: Path, keep: int, seconds_before: float) -> None:
+    def __init__(self, folder: Path, keep: int, latest: Checkpoint | None) -> None:
         self.folder = folder
         self.keep = keep
-        self.seconds_before = seconds_before
-        self._started = time.monotonic()
+        self.seconds_before = latest.seconds if latest else 0.0
+        self.cpu_seconds_before = latest.cpu_seconds if latest else 0.0
+        self._start_clock()
+
+    def _start_clock(self) -> None:
+        self._started, self._cpu_started = time.monotonic(), time.process_time()
 
     @property
     def seconds(self) -> float:
         """Seconds of training so far, earlier processes included."""
         return self.seconds_before + time.monotonic() - self._started
 
+    @property
+    def cpu_seconds(self) -> float:
+        """The same on the cores' own clocks: all cores together, data workers left out."""
+        return self.cpu_seconds_before + time.process_time() - self._cpu_started
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Start the clock."""
-        self._started = time.monotonic()
+        self._start_clock()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -126,5 +138,5 @@ class SealCheckpoints(TrainerCallback):
         """Seal the new checkpoint; only then may older ones go."""
         if state.is_world_process_zero:
             path = self.folder / f"checkpoint-{state.global_step}"
-            seal(path, self.seconds, kwargs["train_dataloader"].position)
+            seal(path, self.seconds, self.cpu_seconds, kwargs["train_dataloader"].position)
             prune(self.folder, self.keep)

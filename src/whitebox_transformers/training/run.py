@@ -108,7 +108,7 @@ def train(
     with _without_save_bars():
         _fit(trainer, latest)
         if is_main_process():
-            _finish(recipe, folder, trainer, data, processor, clock.seconds)
+            _finish(recipe, folder, trainer, data, processor, clock)
     return _result(folder, already_finished=False)
 
 
@@ -147,9 +147,7 @@ def _make_trainer(
         # Entries of steps that will be repeated are taken back.
         writer = SummaryWriter(folder.tensorboard, purge_step=latest.step if latest else 0)
         trainer.add_callback(TensorBoardCallback(writer))
-    clock = SealCheckpoints(
-        folder.checkpoints, recipe.train.checkpoints, latest.seconds if latest else 0.0
-    )
+    clock = SealCheckpoints(folder.checkpoints, recipe.train.checkpoints, latest)
     trainer.add_callback(clock)
     return trainer, clock
 
@@ -174,7 +172,7 @@ def _finish(
     trainer: WhiteboxTrainer,
     data: ImageData,
     processor: CrateImageProcessor,
-    seconds: float,
+    clock: SealCheckpoints,
 ) -> None:
     """Write model, scores and card; the record that says so comes last."""
     model = trainer.accelerator.unwrap_model(trainer.model)
@@ -186,7 +184,8 @@ def _finish(
         "test": measure(model, data.test, batch, workers, "test"),
     }
     write_json(folder.metrics, metrics)
-    record = read_json(folder.record) | {"seconds": round(seconds, 1), "finished": _now()}
+    spent = {"seconds": round(clock.seconds, 1), "cpu_seconds": round(clock.cpu_seconds, 1)}
+    record = read_json(folder.record) | spent | {"finished": _now()}
     write_text(folder.path / "README.md", model_card(recipe, record, metrics))
     write_json(folder.record, record | {"status": "finished"})
 

@@ -15,7 +15,7 @@ def write(folder, step, sealed=True):
     path.mkdir(parents=True)
     (path / "model.safetensors").write_bytes(b"0123")
     if sealed:
-        seal(path, 1.5 * step, Position(1, step))
+        seal(path, 1.5 * step, 2.5 * step, Position(1, step))
     return path
 
 
