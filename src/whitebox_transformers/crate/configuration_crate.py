@@ -219,6 +219,7 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
             )
 
     def _check_operators(self) -> None:
+        assert self.head_dim is not None  # filled in by now
         inner = self.num_attention_heads * self.head_dim
         if (
             self.compression == "mssa"

@@ -26,16 +26,17 @@ class PatchEmbeddings(nn.Module):
     def __init__(self, config: CrateConfig):
         super().__init__()
         patch = config.patch_size
-        self.patch_size = (patch, patch) if isinstance(patch, int) else tuple(patch)
+        tall, wide = (patch, patch) if isinstance(patch, int) else patch
+        self.patch_size = (tall, wide)
         self.num_channels = config.num_channels
-        self.norm_in = self.norm_out = None
+        self.norm_in = self.norm_out = nn.Identity()
         width = config.hidden_size
         if config.patch_embedding == "conv":
             self.projection = nn.Conv2d(
                 self.num_channels, width, kernel_size=self.patch_size, stride=self.patch_size
             )
             return
-        pixels = self.num_channels * self.patch_size[0] * self.patch_size[1]
+        pixels = self.num_channels * tall * wide
         self.projection = nn.Linear(pixels, width)
         if config.patch_embedding == "norm_linear":
             self.norm_in = nn.LayerNorm(pixels, eps=config.layer_norm_eps)
@@ -67,8 +68,6 @@ class PatchEmbeddings(nn.Module):
         tall, wide = self.patch_size
         patches = pixel_values.unflatten(2, (rows, tall)).unflatten(4, (columns, wide))
         tokens = patches.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
-        if self.norm_in is None:
-            return self.projection(tokens)
         return self.norm_out(self.projection(self.norm_in(tokens)))
 
 

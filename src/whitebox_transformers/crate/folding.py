@@ -9,6 +9,8 @@ float64, once.
 """
 
 import copy
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -164,7 +166,7 @@ class FoldedCrateForImageClassification(CratePreTrainedModel):
     def __init__(self, model: CrateForImageClassification):
         super().__init__(copy.deepcopy(model.config))
         self.embeddings = copy.deepcopy(model.crate.embeddings)
-        layers = (copy.deepcopy(layer) for layer in model.crate.stack.layers)
+        layers = cast(Iterable[CrateLayer], copy.deepcopy(model.crate.stack.layers))
         self.layers = nn.ModuleList(FoldedLayer(layer, self.config) for layer in layers)
         self.classifier = copy.deepcopy(model.classifier)
         self.requires_grad_(False)
@@ -208,7 +210,8 @@ class FoldedCrateForImageClassification(CratePreTrainedModel):
         """Refused: the folded matrices cannot be unfolded again."""
         raise FoldedModelError(f"save_pretrained() of a folded model. {HOW_TO_GO_ON}")
 
-    def push_to_hub(self, *args, **kwargs):
+    # transformers makes this method an attribute, which no method can override by its type.
+    def push_to_hub(self, *args, **kwargs):  # pyright: ignore[reportIncompatibleVariableOverride]
         """Refused, as saving is."""
         raise FoldedModelError(f"push_to_hub() of a folded model. {HOW_TO_GO_ON}")
 
@@ -237,7 +240,8 @@ def fold(
             f"fold() was given {type(model).__name__}; it folds CrateForImageClassification."
         )
     folded = FoldedCrateForImageClassification(model)
-    return folded.to(device=model.device, dtype=dtype or model.dtype)
+    nn.Module.to(folded, model.device, dtype or model.dtype)
+    return folded
 
 
 __all__ = ["FoldedModelError", "fold"]

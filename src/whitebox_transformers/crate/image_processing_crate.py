@@ -14,7 +14,12 @@ import numpy as np
 import torch
 from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_base import BatchFeature
-from transformers.image_utils import ChannelDimension, SizeDict, infer_channel_dimension_format
+from transformers.image_utils import (
+    ChannelDimension,
+    ImageInput,
+    SizeDict,
+    infer_channel_dimension_format,
+)
 from transformers.processing_utils import ImagesKwargs
 
 if TYPE_CHECKING:
@@ -55,11 +60,11 @@ class CrateImageProcessor(PilBackend):
 
     valid_kwargs = CrateImageProcessorKwargs
     do_resize = True
-    size = {"shortest_edge": 256}
+    size = SizeDict(shortest_edge=256)
     default_to_square = False
     resample = PIL_BILINEAR
     do_center_crop = True
-    crop_size = {"height": 224, "width": 224}
+    crop_size = SizeDict(height=224, width=224)
     do_rescale = True
     do_normalize = True
     image_mean = IMAGENET_MEAN
@@ -115,7 +120,7 @@ class CrateImageProcessor(PilBackend):
         # one, and would stop to ask whether to run it; a type that does not exist prevents that.
         return {**super().to_dict(), "video_processor_type": "none"}
 
-    def _prepare_images_structure(self, images: Any, expected_ndims: int = 3) -> list[Any]:
+    def _prepare_images_structure(self, images: ImageInput, expected_ndims: int = 3) -> ImageInput:
         # The base class takes no arrays of shape (H, W).
         listed = images if isinstance(images, list | tuple) else [images]
         if all(isinstance(i, np.ndarray | torch.Tensor) and i.ndim == 2 for i in listed):
@@ -249,7 +254,7 @@ def resize(image: Image, size: SizeDict, crop: SizeDict | None, resample: int) -
         return image.resize((size.width, size.height), resample)
     if not size.shortest_edge:
         raise ValueError(f"size={dict(size)}: give height and width, or shortest_edge")
-    height, width = (crop.height, crop.width) if crop else (1, 1)
+    height, width = _sides(crop) if crop else (1, 1)
     scale = size.shortest_edge / min(height, width)
     box = math.ceil(height * scale), math.ceil(width * scale)
     if crop:
@@ -278,7 +283,13 @@ def _cut_excess(image: Image, box: tuple[int, int]) -> Image:
 
 def centre_crop(image: Image, size: SizeDict) -> Image:
     """The central ``size`` of an image; black around images that are smaller."""
-    return _cut(image, size.height, size.width)
+    return _cut(image, *_sides(size))
+
+
+def _sides(crop: SizeDict) -> tuple[int, int]:
+    if not (crop.height and crop.width):
+        raise ValueError(f"crop_size={dict(crop)}: give height and width")
+    return crop.height, crop.width
 
 
 def _cut(image: Image, height: int, width: int) -> Image:
@@ -299,10 +310,10 @@ def normalise(
     std: float | tuple[float, ...],
 ) -> np.ndarray:
     """``(pixels * factor - mean) / std`` of (..., C, H, W) in one pass, float32, contiguous."""
-    mean = np.asarray(mean, dtype=np.float64).reshape(-1, 1, 1)
-    std = np.asarray(std, dtype=np.float64).reshape(-1, 1, 1)
-    values = np.multiply(pixels, (factor / std).astype(np.float32), dtype=np.float32, order="C")
-    values -= (mean / std).astype(np.float32)
+    shift = np.asarray(mean, dtype=np.float64).reshape(-1, 1, 1)
+    scale = np.asarray(std, dtype=np.float64).reshape(-1, 1, 1)
+    values = np.multiply(pixels, (factor / scale).astype(np.float32), dtype=np.float32, order="C")
+    values -= (shift / scale).astype(np.float32)
     return values
 
 

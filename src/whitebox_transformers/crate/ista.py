@@ -243,8 +243,9 @@ class OvercompleteISTA(ProximalBlock):
     def reset_parameters(self) -> None:
         """Fresh dictionaries and configured scalars."""
         super().reset_parameters()
-        if getattr(self, "synthesis", None) is not None:
-            draw_dictionary(self.synthesis)
+        synthesis = getattr(self, "synthesis", None)
+        if synthesis is not None:
+            draw_dictionary(synthesis)
 
     def forward(self, v: torch.Tensor) -> torch.Tensor:
         codes = proximal_steps_from_zero(

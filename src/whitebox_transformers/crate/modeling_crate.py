@@ -35,12 +35,12 @@ class CrateModelOutput(ModelOutput):
         z_half: Z^{l+1/2} per layer when recorded.
     """
 
-    last_hidden_state: torch.FloatTensor | None = None
-    pooler_output: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor | None, ...] | None = None
-    attentions: tuple[torch.FloatTensor | None, ...] | None = None
-    z: tuple[torch.FloatTensor | None, ...] | None = None
-    z_half: tuple[torch.FloatTensor | None, ...] | None = None
+    last_hidden_state: torch.Tensor | None = None
+    pooler_output: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor | None, ...] | None = None
+    attentions: tuple[torch.Tensor | None, ...] | None = None
+    z: tuple[torch.Tensor | None, ...] | None = None
+    z_half: tuple[torch.Tensor | None, ...] | None = None
 
 
 @dataclass
@@ -53,12 +53,12 @@ class CrateImageClassifierOutput(ModelOutput):
         hidden_states: As in :class:`CrateModelOutput`, and so are the following.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor | None, ...] | None = None
-    attentions: tuple[torch.FloatTensor | None, ...] | None = None
-    z: tuple[torch.FloatTensor | None, ...] | None = None
-    z_half: tuple[torch.FloatTensor | None, ...] | None = None
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor | None, ...] | None = None
+    attentions: tuple[torch.Tensor | None, ...] | None = None
+    z: tuple[torch.Tensor | None, ...] | None = None
+    z_half: tuple[torch.Tensor | None, ...] | None = None
 
 
 # All classes live in this file, so the folder of any one of them can be loaded as every other.
@@ -79,7 +79,7 @@ class CratePreTrainedModel(PreTrainedModel):
     config: CrateConfig
     base_model_prefix = "crate"
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = "image"
     supports_gradient_checkpointing = True
     _no_split_modules = ["CrateLayer", "CrateEmbeddings"]
     _supports_sdpa = True
@@ -174,6 +174,7 @@ class CrateClassifier(nn.Module):
         if config.projection_size is not None:
             self.projection = nn.Linear(width, config.projection_size)
             width = config.projection_size
+        assert config.num_labels is not None  # a configuration without names is given two
         self.linear = nn.Linear(width, config.num_labels)
 
     def forward(self, feature: torch.Tensor) -> torch.Tensor:

@@ -92,6 +92,8 @@ class Subspaces(nn.Linear):
 class FixedOutput(nn.Module):
     """A random output matrix that is saved but never trained: (B, N, K * P) to (B, N, D)."""
 
+    weight: torch.Tensor
+
     def __init__(self, inner: int, width: int):
         super().__init__()
         self.register_buffer("weight", torch.empty(width, inner))
