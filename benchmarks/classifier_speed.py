@@ -19,7 +19,7 @@ from transformers import ViTConfig, ViTForImageClassification
 
 from benchmarks.records import write_result
 from benchmarks.saved_bytes import saved_bytes
-from benchmarks.timing import Timing, interleave, ratio
+from benchmarks.timing import Timing, interleave, ratio_row, time_rows
 from whitebox_transformers import CrateConfig, CrateForImageClassification, fold
 
 CLASSES = 1000
@@ -93,14 +93,14 @@ class Contenders:
         return F.cross_entropy(logits.float(), self.labels)
 
 
-def inference(contenders: Contenders, rounds: int, device, dtype, compiled: bool) -> dict:
+def inference(contenders: Contenders, rounds: int, device, dtype, mode: str) -> list[dict]:
     """Times of one forward pass each, and what they come to."""
     pixels = contenders.pixels
     folded = fold(contenders.crate)
     half = fold(contenders.crate, dtype=torch.bfloat16)
     vit = contenders.vit
     product, product_flops = matrix_product(device, dtype)
-    if compiled:
+    if mode == "compiled":
         folded, half, vit = (torch.compile(model) for model in (folded, half, vit))
     # The machine's own rate stands next to the model that is measured by it.
     calls = {
@@ -119,16 +119,18 @@ def inference(contenders: Contenders, rounds: int, device, dtype, compiled: bool
     # Seconds of the matrix rate for the model's operations, over the model's seconds.
     scale = folded_flops(contenders.config, len(pixels)) / product_flops
     ideal = Timing([seconds * scale for seconds in product_time.seconds])
-    rows = {
-        "times": {name: timing.as_row() for name, timing in times.items()},
-        "folded over transcription": ratio(times["transcription"], folded_time),
-        "folded over vit": ratio(times["vit"], folded_time),
-        "folded share of matrix rate": ratio(ideal, folded_time),
-        "matrix rate, GFLOP/s": round(product_flops / product_time.median / 1e9, 1),
-    }
+
+    def row(what: str, slow: Timing, fast: Timing) -> dict:
+        return ratio_row(f"{mode} inference", what, slow, fast)
+
+    rows = time_rows(times, f"{mode} inference") + [
+        row("transcription / crate folded", times["transcription"], folded_time),
+        row("vit / crate folded", times["vit"], folded_time),
+        row("crate folded, share of the matrix rate", ideal, folded_time),
+    ]
     if "crate folded bf16" in times:
         half_time = times["crate folded bf16"]
-        rows["folded bf16 over transcription"] = ratio(times["transcription"], half_time)
+        rows.append(row("transcription / crate folded bf16", times["transcription"], half_time))
     return rows
 
 
@@ -137,7 +139,7 @@ def has_bf16_instructions(device: torch.device) -> bool:
     return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def training(contenders: Contenders, rounds: int, device: torch.device, compiled: bool) -> dict:
+def training(contenders: Contenders, rounds: int, device: torch.device, mode: str) -> list[dict]:
     """Times of one training step each (forward, backward, AdamW), and bytes kept for backward."""
     crate, vit = contenders.crate, contenders.vit
 
@@ -163,18 +165,28 @@ def training(contenders: Contenders, rounds: int, device: torch.device, compiled
         )
         for name, call in forward.items()
     }
-    if compiled:
+    if mode == "compiled":
         forward = {name: torch.compile(call) for name, call in forward.items()}
     owners = {"transcription": crate, "crate": crate, "vit": vit}
     calls = {name: step(owners[name], call) for name, call in forward.items()}
     times = interleave(calls, rounds, device, "training")
-    return {
-        "times": {name: timing.as_row() for name, timing in times.items()},
-        "crate over transcription": ratio(times["transcription"], times["crate"]),
-        "crate over vit": ratio(times["vit"], times["crate"]),
-        "saved bytes": kept,
-        "saved bytes, crate / transcription": round(kept["crate"] / kept["transcription"], 3),
+    mode = f"{mode} training"
+    kept_rows = [
+        {"mode": mode, "what": f"{name}, bytes kept for backward", "median": size}
+        for name, size in kept.items()
+    ]
+    share = {
+        "mode": mode,
+        "what": "bytes kept, crate / transcription",
+        "median": kept["crate"] / kept["transcription"],
     }
+    return [
+        *time_rows(times, mode),
+        ratio_row(mode, "transcription / crate", times["transcription"], times["crate"]),
+        ratio_row(mode, "vit / crate", times["vit"], times["crate"]),
+        *kept_rows,
+        share,
+    ]
 
 
 def main() -> None:
@@ -182,21 +194,16 @@ def main() -> None:
     device = torch.device(options.device)
     torch.set_num_threads(options.threads)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    rows = {}
-    for compiled in (False, True) if device.type == "cuda" else (False,):
+    rows = []
+    for mode in ("eager", "compiled") if device.type == "cuda" else ("eager",):
         contenders = Contenders(options.preset, options.batch, device, dtype)
-        label = "compiled" if compiled else "eager"
-        rows[label] = {
-            "inference": inference(contenders, options.rounds, device, dtype, compiled),
-            "training": training(contenders, options.rounds, device, compiled),
-        }
+        rows += inference(contenders, options.rounds, device, dtype, mode)
+        rows += training(contenders, options.rounds, device, mode)
     settings = {key: str(value) for key, value in vars(options).items() if key != "out"}
     settings |= {"dtype": str(dtype), "cpu": torch.backends.cpu.get_cpu_capability()}
     path = write_result(f"classifier_speed_{device.type}", settings, rows, options.out)
-    for label, parts in rows.items():
-        for part, values in parts.items():
-            for name, value in values.items():
-                print(f"{label} {part}: {name}: {value}")
+    for row in rows:
+        print(row)
     print(path)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.records import write_result
-from benchmarks.timing import interleave, ratio
+from benchmarks.timing import interleave, ratio_row, time_rows
 from whitebox_transformers import CrateConfig, CrateForImageClassification
 from whitebox_transformers.analysis.layerwise import measure
 from whitebox_transformers.analysis.measures import CHEAP
@@ -47,13 +47,14 @@ def main() -> None:
     }
     with torch.inference_mode():
         times = interleave(calls, options.rounds, device, "inspection")
-    rows: dict = {"times": {name: timing.as_row() for name, timing in times.items()}}
-    for name in list(calls)[1:]:
-        rows[f"{name} over forward"] = ratio(times[name], times["forward"])
+    rows = time_rows(times, "eager") + [
+        ratio_row("eager", f"{name} / forward", times[name], times["forward"])
+        for name in list(calls)[1:]
+    ]
     settings = {key: str(value) for key, value in vars(options).items() if key != "out"}
     path = write_result(f"inspection_cost_{device.type}", settings, rows, options.out)
-    for name, value in rows.items():
-        print(f"{name}: {value}")
+    for row in rows:
+        print(row)
     print(path)
 
 

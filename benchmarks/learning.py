@@ -71,22 +71,35 @@ def tune(options: argparse.Namespace) -> tuple[list[list[str]], list[list[dict]]
     return best, trials
 
 
-def summary(results: list[RunResult]) -> dict:
+def summary(results: list[RunResult], chosen: list[str]) -> dict:
+    """One row: mean and spread of an arm over its seeds."""
     accuracies = [result.test_accuracy for result in results]
     return {
+        "what": f"{results[0].family}, test accuracy",
+        "mean": statistics.mean(accuracies),
+        "spread": statistics.stdev(accuracies) if len(accuracies) > 1 else math.nan,
+        "seeds": len(results),
         "parameters": results[0].parameters,
-        "test_accuracy": [round(value, 5) for value in accuracies],
-        "validation_accuracy": [round(result.validation_accuracy, 5) for result in results],
-        "mean": round(statistics.mean(accuracies), 5),
-        "spread": round(statistics.stdev(accuracies), 5) if len(accuracies) > 1 else None,
-        "seconds": [result.seconds for result in results],
-        "cpu_seconds": [
-            json.loads((r.folder / "run.json").read_text()).get("cpu_seconds") for r in results
-        ],
-        "curves": [
-            json.loads((result.folder / "metrics.json").read_text())["validation"]
-            for result in results
-        ],
+        "CPU minutes a run": statistics.mean(cpu_seconds(result) for result in results) / 60,
+        "chosen on validation": " ".join(chosen) or "as written",
+    }
+
+
+def cpu_seconds(result: RunResult) -> float:
+    return json.loads((result.folder / "run.json").read_text())["cpu_seconds"]
+
+
+def record_of(result: RunResult) -> dict:
+    """What a run came to, with its validation curve."""
+    curve = json.loads((result.folder / "metrics.json").read_text())["validation"]
+    return {
+        "family": result.family,
+        "seed": json.loads((result.folder / "run.json").read_text())["seed"],
+        "test_accuracy": result.test_accuracy,
+        "validation_accuracy": result.validation_accuracy,
+        "seconds": result.seconds,
+        "cpu_seconds": cpu_seconds(result),
+        "validation": curve,
     }
 
 
@@ -95,10 +108,12 @@ def paired_difference(white: list[RunResult], black: list[RunResult]) -> dict:
     deltas = [a.test_accuracy - b.test_accuracy for a, b in zip(white, black, strict=True)]
     mean = statistics.mean(deltas)
     error = statistics.stdev(deltas) / math.sqrt(len(deltas)) if len(deltas) > 1 else math.nan
+    verdict = "not below" if mean >= -error else "below"
     return {
-        "mean": round(mean, 5),
-        "standard_error": round(error, 5),
-        "white_box_not_below": mean >= -error,
+        "what": f"white box minus black box ({verdict})",
+        "mean": mean,
+        "standard error": error,
+        "seeds": len(deltas),
     }
 
 
@@ -113,17 +128,19 @@ def main() -> None:
                 check_equal_parameters(arms)
             results[index].append(train(arms[index]))
             print(seed, results[index][-1], flush=True)
-    families = [found[0].family for found in results]
-    rows = {
-        family: summary(found) | {"chosen": chosen, "tuning": tried}
-        for family, found, chosen, tried in zip(families, results, best, trials, strict=True)
-    }
-    rows["paired difference of test accuracy"] = paired_difference(*results)
+    rows = [summary(found, chosen) for found, chosen in zip(results, best, strict=True)]
+    rows.append(paired_difference(*results))
     settings = {key: str(value) for key, value in vars(options).items() if key != "out"}
-    path = write_result(f"learning_{options.recipe.stem}", settings, rows, options.out)
-    for family in families:
-        print(family, rows[family]["mean"], "+-", rows[family]["spread"])
-    print(rows["paired difference of test accuracy"])
+    path = write_result(
+        f"learning_{options.recipe.stem}",
+        settings,
+        rows,
+        options.out,
+        runs=[record_of(result) for found in results for result in found],
+        tuning=trials,
+    )
+    for row in rows:
+        print(row)
     print(path)
 
 

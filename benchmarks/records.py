@@ -13,8 +13,13 @@ from whitebox_transformers.training.provenance import provenance
 RESULTS = Path(__file__).parent / "results"
 
 
-def write_result(name: str, settings: dict, rows: dict | list, out: Path | None = None) -> Path:
-    """Write ``NAME.json`` whole: command, commit, versions, hardware, settings, rows."""
+def write_result(
+    name: str, settings: dict, rows: list[dict], out: Path | None = None, **details: object
+) -> Path:
+    """Write ``NAME.json`` whole: command, commit, versions, hardware, settings, flat rows, details.
+
+    The rows are the table that the documentation shows; details are for whoever looks closer.
+    """
     record = provenance() | {
         "command": shlex.join(
             ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}"] + sys.argv[1:]
@@ -22,6 +27,7 @@ def write_result(name: str, settings: dict, rows: dict | list, out: Path | None 
         "date": datetime.now(UTC).date().isoformat(),
         "settings": settings,
         "rows": rows,
+        **details,
     }
     path = out or RESULTS / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

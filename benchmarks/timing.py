@@ -25,9 +25,6 @@ class Timing:
     def minimum(self) -> float:
         return min(self.seconds)
 
-    def as_row(self) -> dict[str, float]:
-        return {"median_s": round(self.median, 6), "minimum_s": round(self.minimum, 6)}
-
 
 def interleave(
     contenders: dict[str, Callable[[], object]],
@@ -57,13 +54,23 @@ def interleave(
     return {name: Timing(values) for name, values in seconds.items()}
 
 
-def ratio(slow: Timing, fast: Timing) -> dict[str, float]:
+def time_rows(times: dict[str, Timing], mode: str) -> list[dict]:
+    """A row per contender: median and minimum seconds."""
+    return [
+        {"mode": mode, "what": f"{name}, seconds", "median": t.median, "minimum": t.minimum}
+        for name, t in times.items()
+    ]
+
+
+def ratio_row(mode: str, what: str, slow: Timing, fast: Timing) -> dict:
     """How many times faster: of medians, of minima, and the median of ratios round by round."""
     paired = [a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)]
     return {
-        "of_medians": round(slow.median / fast.median, 3),
-        "of_minima": round(slow.minimum / fast.minimum, 3),
-        "paired_median": round(statistics.median(paired), 3),
+        "mode": mode,
+        "what": what,
+        "median": round(slow.median / fast.median, 3),
+        "minimum": round(slow.minimum / fast.minimum, 3),
+        "paired median": round(statistics.median(paired), 3),
     }
 
 
