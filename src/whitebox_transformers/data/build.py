@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 
@@ -20,15 +22,15 @@ from whitebox_transformers.data.folder import open_folder
 from whitebox_transformers.data.hub import open_hub
 from whitebox_transformers.data.images import Images, Stage
 from whitebox_transformers.data.parquet import open_parquet
-from whitebox_transformers.data.records import BadImage, ImageSource
+from whitebox_transformers.data.records import BadImage, ImageSource, RecordStream, Splits
 from whitebox_transformers.data.scan import Scan, judge, scan, wrong_labels
 from whitebox_transformers.data.splits import Selection, split_source
-from whitebox_transformers.data.stream import CarvedStream, ImageStream, RecordStream
+from whitebox_transformers.data.stream import CarvedStream, ImageStream
 from whitebox_transformers.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-OPENERS = {
+OPENERS: dict[str, Callable[[DataConfig], tuple[Splits, list[str] | None]]] = {
     "digits": lambda data: open_digits(),
     "folder": open_folder,
     "parquet": open_parquet,
@@ -110,7 +112,7 @@ def build_datasets(
     random = RandomView(processor, augment)
     mixing = Mixing(augment, len(names)) if augment.mixes else None
     if data.streaming:
-        streams = _carved_streams(sources, data)
+        streams = _carved_streams(cast(dict[str, RecordStream], sources), data)
         common = {"processor": processor, "classes": len(names), "data": data}
         held = {
             role: ImageStream(stream, view=plain, training=False, **common)
@@ -120,7 +122,8 @@ def build_datasets(
             streams["train"], view=random, training=True, seed=seed, mixing=mixing, **common
         )
     else:
-        kept = _checked(split_source(sources, data), processor, random.stage, names, data)
+        splits = split_source(cast(dict[str, ImageSource], sources), data)
+        kept = _checked(splits, processor, random.stage, names, data)
         held = {role: ImageDataset(images, images.source.labels, plain) for role, images in
                 kept.items()}  # fmt: skip
         train = ImageDataset(kept["train"], held["train"].labels, random, seed, mixing)
@@ -134,9 +137,7 @@ def build_datasets(
     )
 
 
-def _class_names(
-    sources: dict[str, ImageSource], names: list[str] | None, data: DataConfig
-) -> list[str]:
+def _class_names(sources: Splits, names: list[str] | None, data: DataConfig) -> list[str]:
     """The recipe's class names, those stored with the data, or the numbers found."""
     names = data.labels or names
     if names is None:
@@ -145,7 +146,8 @@ def _class_names(
                 f"{data.path} does not tell its class names, and a stream cannot be searched for "
                 f"them; list them in data.labels"
             )
-        names = [str(label) for label in range(int(sources["train"].labels.max()) + 1)]
+        labels = cast(ImageSource, sources["train"]).labels
+        names = [str(label) for label in range(int(labels.max()) + 1)]
     if len(names) < 2:
         raise UserError(
             f"{data.path} has {len(names)} class ({', '.join(names)}); a classifier needs two"

@@ -56,7 +56,7 @@ class ImageDataset(Dataset[Sample]):
                 "pixel_values": self._values(epoch, index),
                 "labels": int(self.labels[index]),
             }
-        values, label = self._mixed(epoch, index)
+        values, label = self._mixed(self.mixing, epoch, index)
         return {"pixel_values": values, "labels": label}
 
     def name(self, index: int) -> str:
@@ -67,11 +67,11 @@ class ImageDataset(Dataset[Sample]):
         image = self.images.at(index, self.view.stage)
         return self.view(image, (self.seed, epoch, index))
 
-    def _mixed(self, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _mixed(self, mixing: Mixing, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         with seeded(seed_of("mix", self.seed, epoch, index)):
-            partner = self.mixing.draw_partner(len(self))
+            partner = mixing.draw_partner(len(self))
             values = self._values(epoch, index)
             if partner is None:
-                return values, self.mixing.unmixed(self.labels[index])
+                return values, mixing.unmixed(self.labels[index])
             pair = torch.stack([values, self._values(epoch, partner)])
-            return self.mixing.mix(pair, self.labels[[index, partner]])
+            return mixing.mix(pair, self.labels[[index, partner]])

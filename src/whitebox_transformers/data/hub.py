@@ -12,7 +12,7 @@ import torch
 from whitebox_transformers.data.columns import class_names, image_column, label_column
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.location import expand
-from whitebox_transformers.data.records import ImageSource, Record
+from whitebox_transformers.data.records import Record, Splits
 from whitebox_transformers.data.seeding import permutation
 from whitebox_transformers.data.splits import find_splits
 from whitebox_transformers.errors import UserError
@@ -58,7 +58,7 @@ class HubStream:
                     yield Record(name, -1 if label is None else int(label), content)
 
 
-def open_hub(data: DataConfig) -> tuple[dict[str, ImageSource], list[str] | None]:
+def open_hub(data: DataConfig) -> tuple[Splits, list[str] | None]:
     """Sources by role and the class names of the data set, if it has any.
 
     Raises:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from whitebox_transformers.data.dataset import ImageDataset
 from whitebox_transformers.data.sampler import EpochSampler
@@ -25,11 +24,11 @@ class BatchLoader(DataLoader):
             raise UserError(message) from error
 
 
-class RankBatches(BatchSampler):
+class RankBatches(Sampler[list[tuple[int, int]]]):
     """Every ``world``-th full batch of an epoch, from batch ``start`` of this process on.
 
     Args:
-        sampler: The order of the images.
+        order: The images of the epoch.
         size: Images in a batch.
         start: How many batches of this process to leave out.
         rank: Number of this process.
@@ -37,22 +36,22 @@ class RankBatches(BatchSampler):
     """
 
     def __init__(
-        self, sampler: EpochSampler, size: int, start: int = 0, rank: int = 0, world: int = 1
+        self, order: EpochSampler, size: int, start: int = 0, rank: int = 0, world: int = 1
     ) -> None:
-        super().__init__(sampler, size, drop_last=True)
+        self.order, self.size = order, size
         self.start, self.rank, self.world = start, rank, world
 
-    def __iter__(self) -> Iterator[list[Any]]:
-        keys = list(self.sampler)
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        keys = list(self.order)
         for step in range(self.start, self._steps()):
-            first = (step * self.world + self.rank) * self.batch_size
-            yield keys[first : first + self.batch_size]
+            first = (step * self.world + self.rank) * self.size
+            yield keys[first : first + self.size]
 
     def __len__(self) -> int:
         return max(0, self._steps() - self.start)
 
     def _steps(self) -> int:
-        return len(self.sampler) // (self.batch_size * self.world)
+        return len(self.order) // (self.size * self.world)
 
 
 def training_batches(

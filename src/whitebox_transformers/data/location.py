@@ -9,8 +9,8 @@ from pathlib import Path
 from whitebox_transformers.errors import UserError
 
 
-def expand(path: str, key: str = "data.path") -> str:
-    """Replace ``~`` and ``${VARIABLE}``.
+def expand(path: str | None) -> str:
+    """``data.path`` with ``~`` and ``${VARIABLE}`` replaced; empty if there is none.
 
     Raises:
         UserError: A variable is not set.
@@ -20,23 +20,23 @@ def expand(path: str, key: str = "data.path") -> str:
         name = match[1] or match[2]
         if not os.environ.get(name):
             raise UserError(
-                f"{key}={path} needs the environment variable {name}, which is not set; "
-                f"set it or give another {key}"
+                f"data.path={path} needs the environment variable {name}, which is not set; "
+                f"set it or give another data.path"
             )
         return os.environ[name]
 
-    return os.path.expanduser(re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, path))
+    return os.path.expanduser(re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, path or ""))
 
 
-def existing_folder(path: str, key: str = "data.path") -> Path:
-    """The folder that a recipe names.
+def existing_folder(path: str | None) -> Path:
+    """The folder that ``data.path`` names.
 
     Raises:
         UserError: It does not exist or is no folder.
     """
-    folder = Path(expand(path, key))
+    folder = Path(expand(path))
     if not folder.exists():
-        raise UserError(f"{key}={path}: {folder} does not exist")
+        raise UserError(f"data.path={path}: {folder} does not exist")
     if not folder.is_dir():
-        raise UserError(f"{key}={path}: {folder} is a file; a folder is expected")
+        raise UserError(f"data.path={path}: {folder} is a file; a folder is expected")
     return folder

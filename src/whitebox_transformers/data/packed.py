@@ -20,8 +20,8 @@ class PackedBytes:
         self.ends = ends  # (strings,) int64
 
     @classmethod
-    def of(cls, strings: Iterable[bytes]) -> PackedBytes:
-        """Pack strings in their order."""
+    def of(cls, strings: Iterable[bytes | np.ndarray]) -> PackedBytes:
+        """Pack byte strings, or arrays (bytes,) uint8, in their order."""
         strings = list(strings)
         lengths = np.fromiter((len(string) for string in strings), np.int64, len(strings))
         ends = np.cumsum(lengths)

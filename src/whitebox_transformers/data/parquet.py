@@ -17,7 +17,7 @@ from whitebox_transformers.data.columns import class_names, image_column, label_
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.location import existing_folder
 from whitebox_transformers.data.packed import PackedBytes
-from whitebox_transformers.data.records import ImageSource, Record
+from whitebox_transformers.data.records import Record, Splits
 from whitebox_transformers.data.seeding import permutation
 from whitebox_transformers.data.splits import find_splits
 from whitebox_transformers.errors import UserError
@@ -119,7 +119,7 @@ class ParquetStream:
         return sum(shard.rows for shard in self.shards)
 
 
-def open_parquet(data: DataConfig) -> tuple[dict[str, ImageSource], list[str] | None]:
+def open_parquet(data: DataConfig) -> tuple[Splits, list[str] | None]:
     """Sources by role and the class names stored with the data, if any.
 
     Raises:
@@ -134,8 +134,9 @@ def open_parquet(data: DataConfig) -> tuple[dict[str, ImageSource], list[str] | 
         role: [ParquetShard(path, data) for path in files[split]] for role, split in roles.items()
     }
     names = shards["train"][0].names
-    kind = ParquetStream if data.streaming else ParquetSource
-    return {role: kind(split) for role, split in shards.items()}, names
+    if data.streaming:
+        return {role: ParquetStream(split) for role, split in shards.items()}, names
+    return {role: ParquetSource(split) for role, split in shards.items()}, names
 
 
 def _files_by_split(root: Path) -> dict[str, list[Path]]:
@@ -146,7 +147,7 @@ def _files_by_split(root: Path) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for path in sorted(root.rglob("*.parquet")):
         above = [part for part in path.relative_to(root).parts[:-1] if part != "data"]
-        stem = re.match(r"[A-Za-z_]*", path.stem)[0]
+        stem = re.split(r"[^A-Za-z_]", path.stem, maxsplit=1)[0]
         files.setdefault(above[-1] if above else stem or "train", []).append(path)
     return files
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -33,6 +33,16 @@ class ImageSource(Protocol):
     def record(self, index: int) -> Record: ...
 
     def __len__(self) -> int: ...
+
+
+class RecordStream(Protocol):
+    """Labelled images in passing, in an order that ``seed`` decides; None: as they lie."""
+
+    def records(self, seed: int | None) -> Iterator[Record]: ...
+
+
+Splits = dict[str, ImageSource] | dict[str, RecordStream]
+"""By role; streams exactly if ``data.streaming`` asks for them."""
 
 
 class BadImage(Exception):

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
@@ -16,7 +15,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
 from whitebox_transformers.data.config import DataConfig
-from whitebox_transformers.data.records import BadImage, Record, decode
+from whitebox_transformers.data.records import BadImage, Record, RecordStream, decode
 from whitebox_transformers.data.seeding import seed_of, seeded
 from whitebox_transformers.errors import UserError
 
@@ -25,12 +24,6 @@ logger = logging.getLogger(__name__)
 Batch = dict[str, torch.Tensor]
 # Below this many images read, the share of broken ones says little: it is taken of this number.
 FEWEST_JUDGED = 1_000
-
-
-class RecordStream(Protocol):
-    """Labelled images in passing, in an order that ``seed`` decides; None: as they lie."""
-
-    def records(self, seed: int | None) -> Iterator[Record]: ...
 
 
 class CarvedStream:
@@ -158,9 +151,10 @@ class StreamBatches(IterableDataset[Batch]):
         if not good:
             return None
         labels = torch.tensor([record.label for record in good])
-        if source.mixing is None:
+        mixing = source.mixing
+        if mixing is None:
             return {"pixel_values": torch.stack(values), "labels": labels}
-        mixed = [self._mixed(good[i], i, values, labels) for i in range(len(good))]
+        mixed = [self._mixed(mixing, good[i], i, values, labels) for i in range(len(good))]
         return {
             "pixel_values": torch.stack([image for image, _ in mixed]),
             "labels": torch.stack([label for _, label in mixed]),
@@ -176,10 +170,14 @@ class StreamBatches(IterableDataset[Batch]):
         return source.view(image, (source.seed, self.epoch, record.name))
 
     def _mixed(
-        self, record: Record, own: int, values: list[torch.Tensor], labels: torch.Tensor
+        self,
+        mixing: Mixing,
+        record: Record,
+        own: int,
+        values: list[torch.Tensor],
+        labels: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Mix with a partner of the same batch: others have gone by or are yet to come."""
-        mixing = self.source.mixing
         with seeded(seed_of("mix", self.source.seed, self.epoch, record.name)):
             partner = mixing.draw_partner(len(values))
             if partner is None:

@@ -13,6 +13,7 @@ from whitebox_transformers.data.dataset import ImageDataset
 from whitebox_transformers.data.loading import evaluation_batches
 from whitebox_transformers.data.stream import ImageStream
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.evaluation.class_names import class_names
 
 
 @torch.inference_mode()
@@ -40,7 +41,8 @@ def measure(
         UserError: There is no image to measure.
     """
     model.eval()
-    classes = model.config.num_labels
+    names = class_names(model)
+    classes = len(names)
     seen, right = torch.zeros(classes), torch.zeros(classes)
     top5, loss = 0, 0.0
     for batch in tqdm(
@@ -56,7 +58,6 @@ def measure(
     images = int(seen.sum())
     if images == 0:
         raise UserError(f"the {title} split holds no image; nothing to measure")
-    names = model.config.id2label
     shares = (right / seen).tolist()
     result = {"accuracy": float(right.sum()) / images, "loss": loss / images, "images": images}
     if classes > 5:

@@ -11,6 +11,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.records import BadImage, Record, decode
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.evaluation.class_names import class_names
 
 BATCH = 32
 
@@ -73,7 +74,7 @@ def _predict_batch(model, processor, paths: list[Path]) -> list[Prediction]:
         inputs = processor(images=list(images.values()), return_tensors="pt")
         with torch.inference_mode():
             rows = dict(zip(images, model(**inputs).logits.float().softmax(-1), strict=True))
-    names = model.config.id2label
+    names = class_names(model)
     return [
         Prediction(path, error=errors[position])
         if position in errors

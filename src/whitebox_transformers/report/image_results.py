@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from whitebox_transformers.analysis.attention import class_attention
 from whitebox_transformers.analysis.layers import evaluating, white_box_layers
+from whitebox_transformers.evaluation.class_names import class_names
 from whitebox_transformers.report.content import AttentionOfImage, Prediction
 from whitebox_transformers.report.examples import Example
 
@@ -70,7 +71,7 @@ def predictions_of(
     model: PreTrainedModel, examples: Sequence[Example], pictures: Sequence[np.ndarray]
 ) -> list[Prediction]:
     """The most probable classes of every image."""
-    names: dict[int, str] = model.config.id2label  # type: ignore[assignment]
+    names = class_names(model)
     predictions = []
     with evaluating(model), torch.inference_mode():
         for example, picture in zip(examples, pictures, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class KeepAtSteps(TrainerCallback):
         steps: When.
     """
 
-    def __init__(self, folder: Path, steps: set[int]) -> None:
+    def __init__(self, folder: Path, steps: Set[int]) -> None:
         self.folder = folder
         self.steps = steps
 

@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.data.build import ImageData
+from whitebox_transformers.data.dataset import ImageDataset
 from whitebox_transformers.evaluation.accuracy import measure
 from whitebox_transformers.training.batches import Position
 from whitebox_transformers.training.checkpoints import (
@@ -83,7 +84,8 @@ def train(
     model = build_model(recipe.model, data.labels, recipe.seed)
     images = {"train": data.train, "validation": data.validation, "test": data.test}
     counts = {
-        name: len(split) if hasattr(split, "__len__") else None for name, split in images.items()
+        name: len(split) if isinstance(split, ImageDataset) else None
+        for name, split in images.items()
     }
     schedule = make_schedule(recipe.train, counts["train"])
     record = provenance() | {

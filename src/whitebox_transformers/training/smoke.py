@@ -59,7 +59,7 @@ def _is_here(data: DataConfig) -> bool:
     if data.source in ("digits", "hub"):
         return data.source == "digits"
     try:
-        return Path(expand(data.path or "")).is_dir()
+        return Path(expand(data.path)).is_dir()
     except UserError:
         return False
 

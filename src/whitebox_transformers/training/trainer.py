@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import (
     EvalPrediction,
     PreTrainedModel,
@@ -64,12 +64,15 @@ class WhiteboxTrainer(Trainer):
         self.recipe = recipe
         self.schedule = schedule
         self.position = position
+        self.training_images = train_dataset
+        self.validation_images = eval_dataset
         self._piece = 0
         super().__init__(
             model=model,
             args=_arguments(recipe, checkpoints, schedule),
-            train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
+            # A stream is no Dataset, which only the loaders replaced below would need.
+            train_dataset=cast(Dataset, train_dataset),
+            eval_dataset=cast(Dataset, eval_dataset),
             compute_loss_func=ClassificationLoss(recipe.train.label_smoothing),
             compute_metrics=_accuracy,
             preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
@@ -84,10 +87,10 @@ class WhiteboxTrainer(Trainer):
         """Names by the recipe's rule instead of Trainer's."""
         return decaying_parameters(model, self.recipe.train.decay)
 
-    def get_train_dataloader(self) -> RunBatches:  # type: ignore[override]
+    def get_train_dataloader(self) -> RunBatches:
         """The batches of the run from its position on."""
         return RunBatches(
-            self.train_dataset,  # type: ignore[arg-type]
+            self.training_images,
             self.args.per_device_train_batch_size,
             self.position,
             rank=self.args.process_index,
@@ -99,7 +102,7 @@ class WhiteboxTrainer(Trainer):
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """The validation split once; several processes share it."""
         loader = evaluation_batches(
-            eval_dataset or self.eval_dataset,
+            eval_dataset or self.validation_images,
             self.args.per_device_eval_batch_size,
             workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
