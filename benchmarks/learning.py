@@ -1,7 +1,7 @@
 """A pair of learners: tune both arms on validation with one grid, then train both on many seeds.
 
     python -m benchmarks.learning recipes/image/digits.yaml --seeds 0 1 2 3 4 \
-        --grid train.learning_rate=1e-3,3e-3 train.label_smoothing=0,0.1
+        --grid train.learning_rate=1e-3,3e-3
 
 The grid is the product of the values given, the same for both arms, at most 12 runs each, on the
 seed ``--tuning-seed``; the best by validation accuracy is kept. Without ``--grid`` the recipe is
