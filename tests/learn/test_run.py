@@ -9,11 +9,12 @@ from safetensors.torch import load_file
 from tests.learn.tiny_run import tiny_recipe
 from transformers import AutoModelForImageClassification, TrainerCallback, pipeline
 
+from whitebox_transformers.analysis import untrained
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.classification import evaluate
 from whitebox_transformers.evaluation.predict import predict
 from whitebox_transformers.training.compare import check_equal_parameters, comparison_arms
-from whitebox_transformers.training.families import build_model, untrained
+from whitebox_transformers.training.families import build_model
 from whitebox_transformers.training.keepsakes import kept_weights
 from whitebox_transformers.training.run import train
 from whitebox_transformers.training.smoke import smoke
@@ -69,9 +70,9 @@ def test_evaluation_repeats_the_numbers_of_the_run(learned):
 def test_kept_weights_begin_with_the_untrained_model(learned):
     kept = dict(kept_weights(learned.folder / "kept"))
     assert sorted(kept) == [0, 10]
-    config = AutoModelForImageClassification.from_pretrained(learned.folder).config
+    model = AutoModelForImageClassification.from_pretrained(learned.folder)
     first = load_file(kept[0])
-    for name, value in untrained(config, seed=0).state_dict().items():
+    for name, value in untrained(model, seed=0).state_dict().items():
         assert torch.equal(first[name], value)
     assert any(not torch.equal(first[k], v) for k, v in load_file(kept[10]).items())
 

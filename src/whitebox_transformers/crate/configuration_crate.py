@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Literal
 
@@ -61,11 +62,25 @@ COUNTS = (
     "ista_iterations",
 )
 
-# Which sparsification blocks read eta and lambda: a learned scalar that nothing reads would have no
-# gradient, which distributed training refuses.
-LEARNABLE = {
-    "learn_step_size": ("ista", "overcomplete"),
-    "learn_threshold": ("ista", "overcomplete", "majorizer"),
+# Which choices of another field read a field. Setting it under any other choice would change
+# nothing, in silence; a learned scalar would have no gradient, which distributed training refuses.
+_DICTIONARIES = ("ista", "overcomplete", "majorizer")
+READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
+    "mssa_output": ("compression", ("mssa",)),
+    "orthonormal_subspaces": ("compression", ("mssa",)),
+    "mssa_sign": ("compression", ("mssa", "attention")),
+    "mssa_skip": ("compression", ("mssa", "attention")),
+    "mssa_step": ("compression", ("mssa", "attention")),
+    "learn_step_size": ("sparsification", ("ista", "overcomplete")),
+    "learn_threshold": ("sparsification", _DICTIONARIES),
+    "activation": ("sparsification", _DICTIONARIES),
+    "ista_form": ("sparsification", ("ista",)),
+    "dictionary_ratio": ("sparsification", ("overcomplete",)),
+    "ista_iterations": ("sparsification", ("overcomplete",)),
+    "synthesis": ("sparsification", ("overcomplete",)),
+    "ista_residual": ("sparsification", ("overcomplete",)),
+    "coding_precision": ("sparsification", ("majorizer",)),
+    "mlp_ratio": ("sparsification", ("mlp",)),
 }
 
 # Accepted by the constructor without being dataclass fields.
@@ -115,13 +130,17 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
         learn_step_size: Learn eta, one scalar per layer, starting from ``step_size``.
         learn_threshold: Learn lambda likewise.
         activation: Proximal map: ``relu`` (non-negative codes) or ``soft_threshold``.
-        ista_form: How the square step is computed; see :func:`crate.ista.ista`.
+        ista_form: How the square step is computed; see :func:`whitebox_transformers.crate.ista.ista`.
         dictionary_ratio: Atoms per width of the overcomplete dictionary.
         ista_iterations: Proximal steps T of ``overcomplete``.
         synthesis: ``tied`` returns D z, ``separate`` learns a second dictionary for the return.
         ista_residual: Add the overcomplete block's output to its input.
         coding_precision: eps in alpha = D / (N eps^2) of the ``majorizer``.
         mlp_ratio: Hidden width of the ``mlp`` ablation over D.
+
+    Raises:
+        ValueError: Sizes that do not fit, a field that the chosen operators do not read, or a
+            misspelt name. Other unknown names are kept, as Hugging Face's configurations do.
     """
 
     model_type = "crate"
@@ -168,6 +187,7 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
     _out_indices: list[int] | None = None
 
     def __post_init__(self, **kwargs):
+        self._check_names(kwargs)
         self._check_sizes()
         if self.head_dim is None:
             if self.hidden_size % self.num_attention_heads:
@@ -178,12 +198,20 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
             self.head_dim = self.hidden_size // self.num_attention_heads
         self._check_image()
         self._check_operators()
+        self._check_all_is_read()
         self.stage_names = ["stem"] + [f"stage{i + 1}" for i in range(self.num_hidden_layers)]
         self.set_output_features_output_indices(
             out_indices=kwargs.pop("out_indices", None),
             out_features=kwargs.pop("out_features", None),
         )
         super().__post_init__(**kwargs)
+
+    def _check_names(self, unknown: Iterable[str]) -> None:
+        inherited = {field.name for field in fields(PreTrainedConfig)}
+        own = [field.name for field in fields(self) if field.name not in inherited]
+        for name in unknown:
+            if near := difflib.get_close_matches(name, own, n=1, cutoff=0.8):
+                raise ValueError(_unknown_field(name, near))
 
     def _check_sizes(self) -> None:
         for name in COUNTS:
@@ -238,11 +266,20 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
                 f"orthonormal_subspaces needs head_dim <= hidden_size, but head_dim="
                 f"{self.head_dim} and hidden_size={self.hidden_size}."
             )
-        for name, where in LEARNABLE.items():
-            if getattr(self, name) and self.sparsification not in where:
+        if self.compression == self.sparsification == "none":
+            raise ValueError(
+                "compression and sparsification are both 'none', so that a layer would do nothing; "
+                "choose one of them."
+            )
+
+    def _check_all_is_read(self) -> None:
+        defaults = {field.name: field.default for field in fields(self)}
+        for name, (chooser, choices) in READ_BY.items():
+            value, choice = getattr(self, name), getattr(self, chooser)
+            if value != defaults[name] and choice not in choices:
                 raise ValueError(
-                    f"{name} has nothing to learn with sparsification={self.sparsification!r}; "
-                    f"it applies to {' and '.join(where)}."
+                    f"{name}={value!r} changes nothing with {chooser}={choice!r}: only "
+                    f"{' and '.join(map(repr, choices))} read it. Leave it out, or change {chooser}."
                 )
 
     @property
@@ -266,12 +303,15 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
             raise ValueError(f"Unknown preset {name!r}; choose one of: {', '.join(PRESETS)}.")
         known = {field.name for field in fields(cls)} | SETTERS
         for unknown in overrides.keys() - known:
-            near = difflib.get_close_matches(unknown, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            raise ValueError(f"{unknown!r} is not a field of CrateConfig{hint}")
+            raise ValueError(_unknown_field(unknown, difflib.get_close_matches(unknown, known, n=1)))
         if "id2label" not in overrides:
             overrides.setdefault("num_labels", 1000)
         return cls(**PRESETS[name] | overrides)
+
+
+def _unknown_field(name: str, near: list[str]) -> str:
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{name!r} is not a field of CrateConfig{hint}"
 
 
 def nearest_multiple(length: int, patch: int) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from whitebox_transformers.data.dataset import ImageDataset
+from whitebox_transformers.data.dataset import ImageDataset, Sample
 from whitebox_transformers.data.sampler import EpochSampler
 from whitebox_transformers.data.stream import ImageStream, StreamBatches
 from whitebox_transformers.errors import UserError
@@ -97,7 +97,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    dataset: ImageDataset | ImageStream, size: int, workers: int = 0, pin_memory: bool = False
+    dataset: Dataset[Sample] | ImageStream, size: int, workers: int = 0, pin_memory: bool = False
 ) -> BatchLoader:
     """All images of a split once, in order; the last batch may be smaller."""
     common = {"num_workers": workers, "pin_memory": pin_memory}

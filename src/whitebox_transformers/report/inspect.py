@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from transformers import AutoImageProcessor, PreTrainedModel
 
 from whitebox_transformers.analysis.layers import white_box_layers
@@ -107,7 +108,7 @@ def inspect(
     folder = find_run(run_dir)
     model, recipe = load_run(run_dir)
     if device:
-        model.to(torch.device(device))  # type: ignore[arg-type]
+        nn.Module.to(model, torch.device(device))
     processor = AutoImageProcessor.from_pretrained(folder.path)
     examples, left_out = examples_from_files(images, processor) if images else ([], [])
     data, _ = prepare_data(recipe)

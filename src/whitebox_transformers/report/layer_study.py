@@ -98,7 +98,7 @@ def _batches(
     if isinstance(split, ImageDataset):
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(split), generator=generator)[:samples].tolist()
-        loader = evaluation_batches(Subset(split, chosen), BATCH)  # type: ignore[arg-type]
+        loader = evaluation_batches(Subset(split, chosen), BATCH)
         samples = len(chosen)
     else:
         loader = evaluation_batches(split, BATCH)

@@ -11,6 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, ViTConfig, ViTForIma
 
 from whitebox_transformers.crate.configuration_crate import PRESETS, CrateConfig
 from whitebox_transformers.crate.modeling_crate import CrateForImageClassification
+from whitebox_transformers.data.seeding import seeded
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.training.strict import unknown_key
 
@@ -114,18 +115,11 @@ def build_model(model: ModelConfig, labels: list[str], seed: int) -> PreTrainedM
         UserError: As :func:`build_config`, or pretrained tensors of another shape.
     """
     config = build_config(model, labels)
-    fresh = untrained(config, seed)
+    with seeded(seed):
+        fresh = FAMILIES[model.family].classifier(config)
     if model.pretrained is not None:
         _load_pretrained(fresh, model.pretrained)
     return fresh
-
-
-def untrained(config: PreTrainedConfig, seed: int) -> PreTrainedModel:
-    """Classifier with freshly drawn weights, a function of configuration and seed only."""
-    family = FAMILIES[config.model_type]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return family.classifier(config)
 
 
 def trainable_parameters(model: torch.nn.Module) -> int:

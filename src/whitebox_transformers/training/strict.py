@@ -6,13 +6,16 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
 from whitebox_transformers.errors import UserError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
@@ -30,7 +33,7 @@ def build(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
     for key in values:
         if key not in hints:
             raise UserError(unknown_key(_join(where, str(key)), str(key), hints))
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    for field in dataclasses.fields(kind):
         required = field.default is field.default_factory is dataclasses.MISSING
         if required and field.name not in values:
             raise UserError(f"{_join(where, field.name)} is missing; add it to the recipe")
@@ -88,8 +91,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if value is None and NoneType in choices:
         return None
     for choice in choices:
-        if dataclasses.is_dataclass(choice) and isinstance(value, Mapping):
-            return build(choice, value, where)  # type: ignore[type-var]
+        is_block = isinstance(choice, type) and dataclasses.is_dataclass(choice)
+        if is_block and isinstance(value, Mapping):
+            return build(choice, value, where)
     for choice in choices:
         found, converted = _match(choice, value, where)
         if found:
