@@ -9,7 +9,7 @@ from transformers import (
 )
 from transformers.utils import is_vision_available
 
-from .configuration_crate import PRESETS, CrateConfig
+from .configuration_crate import CrateConfig
 from .folding import fold
 from .image_processing_crate import CrateImageProcessor
 from .modeling_crate import (
@@ -18,6 +18,7 @@ from .modeling_crate import (
     CrateModel,
     CratePreTrainedModel,
 )
+from .presets import PRESETS
 
 AutoConfig.register(CrateConfig.model_type, CrateConfig, exist_ok=True)
 AutoModel.register(CrateConfig, CrateModel, exist_ok=True)

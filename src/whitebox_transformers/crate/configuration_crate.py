@@ -1,4 +1,4 @@
-"""Configuration of the CRATE family, and the sizes that the papers name."""
+"""Configuration of the CRATE family."""
 
 import difflib
 import math
@@ -10,45 +10,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.backbone_utils import BackboneConfigMixin
 
-
-def _crate(width: int, depth: int, heads: int, patch: int) -> dict:
-    return {
-        "hidden_size": width,
-        "num_hidden_layers": depth,
-        "num_attention_heads": heads,
-        "patch_size": patch,
-    }
-
-
-def _crate_alpha(width: int, depth: int, heads: int, patch: int) -> dict:
-    return _crate(width, depth, heads, patch) | {
-        "patch_embedding": "conv",
-        "layer_norm_eps": 1e-6,
-        "mssa_output_bias": False,
-        "sparsification": "overcomplete",
-        "dictionary_ratio": 4,
-        "ista_iterations": 2,
-        "synthesis": "separate",
-        "ista_residual": True,
-        "position_init_std": 0.02,
-    }
-
-
-# Supervised sizes: arXiv 2311.13110 (patch 16); patch 8 follows the segmentation paper
-# arXiv 2308.16271, whose names are ViT's; CRATE-alpha: arXiv 2405.20299.
-PRESETS: dict[str, dict] = {
-    "crate-tiny": _crate(384, 12, 6, 16),
-    "crate-small": _crate(576, 12, 12, 16),
-    "crate-base": _crate(768, 12, 12, 16),
-    "crate-large": _crate(1024, 24, 16, 16),
-    "crate-tiny-patch8": _crate(192, 12, 3, 8),
-    "crate-small-patch8": _crate(384, 12, 6, 8),
-    "crate-base-patch8": _crate(768, 12, 12, 8),
-    "crate-alpha-tiny": _crate_alpha(192, 12, 3, 16),
-    "crate-alpha-small": _crate_alpha(576, 12, 12, 16),
-    "crate-alpha-base": _crate_alpha(768, 12, 12, 16),
-    "crate-alpha-large-patch14": _crate_alpha(1024, 24, 16, 14),
-}
+from .presets import PRESETS
 
 # Fields that count something.
 COUNTS = (
@@ -130,7 +92,8 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
         learn_step_size: Learn eta, one scalar per layer, starting from ``step_size``.
         learn_threshold: Learn lambda likewise.
         activation: Proximal map: ``relu`` (non-negative codes) or ``soft_threshold``.
-        ista_form: How the square step is computed; see :func:`whitebox_transformers.crate.ista.ista`.
+        ista_form: How the square step is computed; see
+            :func:`whitebox_transformers.crate.ista.ista`.
         dictionary_ratio: Atoms per width of the overcomplete dictionary.
         ista_iterations: Proximal steps T of ``overcomplete``.
         synthesis: ``tied`` returns D z, ``separate`` learns a second dictionary for the return.
@@ -209,7 +172,7 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
     def _check_names(self, unknown: Iterable[str]) -> None:
         inherited = {field.name for field in fields(PreTrainedConfig)}
         own = [field.name for field in fields(self) if field.name not in inherited]
-        for name in unknown:
+        for name in set(unknown) - SETTERS:
             if near := difflib.get_close_matches(name, own, n=1, cutoff=0.8):
                 raise ValueError(_unknown_field(name, near))
 
@@ -279,7 +242,7 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
             if value != defaults[name] and choice not in choices:
                 raise ValueError(
                     f"{name}={value!r} changes nothing with {chooser}={choice!r}: only "
-                    f"{' and '.join(map(repr, choices))} read it. Leave it out, or change {chooser}."
+                    f"{' and '.join(map(repr, choices))} read it. Leave it out or change {chooser}."
                 )
 
     @property
@@ -293,7 +256,7 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
         """Configuration of a published size, e.g. ``from_preset("crate-base", num_labels=10)``.
 
         Args:
-            name: A key of :data:`PRESETS`.
+            name: A key of ``PRESETS``.
             overrides: Any field of this configuration, or ``num_labels``.
 
         Raises:
@@ -303,7 +266,8 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
             raise ValueError(f"Unknown preset {name!r}; choose one of: {', '.join(PRESETS)}.")
         known = {field.name for field in fields(cls)} | SETTERS
         for unknown in overrides.keys() - known:
-            raise ValueError(_unknown_field(unknown, difflib.get_close_matches(unknown, known, n=1)))
+            near = difflib.get_close_matches(unknown, known, n=1)
+            raise ValueError(_unknown_field(unknown, near))
         if "id2label" not in overrides:
             overrides.setdefault("num_labels", 1000)
         return cls(**PRESETS[name] | overrides)

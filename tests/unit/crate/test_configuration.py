@@ -115,8 +115,16 @@ def test_a_wrong_choice_or_type_is_refused_by_name(name: str, value: object) -> 
         ({"layer_norm_eps": 0}, "layer_norm_eps=0"),
         ({"coding_precision": 0.0}, "coding_precision=0.0"),
         ({"hidden_dropout_prob": 1.5}, "hidden_dropout_prob=1.5"),
-        ({"learn_step_size": True, "sparsification": "majorizer"}, "nothing to learn"),
-        ({"learn_threshold": True, "sparsification": "mlp"}, "nothing to learn"),
+        (
+            {"learn_step_size": True, "sparsification": "majorizer"},
+            "'ista' and 'overcomplete' read",
+        ),
+        ({"learn_threshold": True, "sparsification": "mlp"}, "learn_threshold=True changes"),
+        ({"ista_iterations": 5}, "ista_iterations=5 changes nothing .*only 'overcomplete' read it"),
+        ({"mssa_output": "tied", "compression": "attention"}, "'tied' changes nothing"),
+        ({"mssa_sign": -1, "compression": "none"}, "Leave it out or change compression"),
+        ({"compression": "none", "sparsification": "none"}, "a layer would do nothing"),
+        ({"hiden_size": 24}, "'hiden_size' is not a field.*did you mean 'hidden_size'"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_the_mend(fields: dict, message: str) -> None:
@@ -132,3 +140,7 @@ def test_an_unknown_preset_lists_the_known_ones() -> None:
 def test_an_unknown_field_suggests_the_nearest() -> None:
     with pytest.raises(ValueError, match="'treshold'.*did you mean 'threshold'"):
         CrateConfig.from_preset("crate-base", treshold=0.5)
+
+
+def test_unknown_names_that_are_no_misspellings_are_kept_as_hugging_face_does() -> None:
+    assert tiny_config(dataset="flowers").dataset == "flowers"
