@@ -92,8 +92,7 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
         learn_step_size: Learn eta, one scalar per layer, starting from ``step_size``.
         learn_threshold: Learn lambda likewise.
         activation: Proximal map: ``relu`` (non-negative codes) or ``soft_threshold``.
-        ista_form: How the square step is computed; see
-            :func:`whitebox_transformers.crate.ista.ista`.
+        ista_form: How the square step is computed; see :func:`.ista.ista`.
         dictionary_ratio: Atoms per width of the overcomplete dictionary.
         ista_iterations: Proximal steps T of ``overcomplete``.
         synthesis: ``tied`` returns D z, ``separate`` learns a second dictionary for the return.
