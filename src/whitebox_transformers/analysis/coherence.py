@@ -138,7 +138,7 @@ def token_coherence(
         seed: Seed of the draw. Every layer shows the same tokens.
 
     Returns:
-        One (size, size) matrix per Z^1 .. Z^{L+1}: the embedding, then every layer's output.
+        One (size, size) matrix per Z^0 .. Z^L: the embedding, then every layer's output.
         Summary: ``mean`` off-diagonal value.
 
     Raises:

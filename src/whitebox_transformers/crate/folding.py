@@ -244,4 +244,4 @@ def fold(
     return folded
 
 
-__all__ = ["FoldedModelError", "fold"]
+__all__ = ["FoldedCrateForImageClassification", "FoldedModelError", "fold"]

@@ -3,9 +3,9 @@
 Legend: B batch, N tokens, D width, M atoms. Tokens are rows.
 
 For a token v and a dictionary D with atoms as columns, the published step is
-``relu(v + eta * (D^T v - D^T D v) - eta * lambda)`` (arXiv 2311.13110, section 2.4; eta is
-``step_size``, lambda is ``threshold``): one step on ``lambda |a|_1 + 1/2 |v - D a|^2, a >= 0``
-started at ``a = v``.
+``relu(v + eta * (D^T v - D^T D v) - eta * lambda)`` (arXiv 2306.01129, equations 15 to 17, and again
+in arXiv 2311.13110; eta is ``step_size``, lambda is ``threshold``): one step on
+``lambda |a|_1 + 1/2 |v - D a|^2, a >= 0`` started at ``a = v``.
 """
 
 from collections.abc import Callable
@@ -256,7 +256,7 @@ class OvercompleteISTA(ProximalBlock):
 
 
 class Majorizer(ProximalBlock):
-    """The step from a majorizer of ``lambda |Z|_1 - R(Z)`` (arXiv 2306.01129, appendix A.3).
+    """The step from a majorizer of ``lambda |Z|_1 - R(Z)`` (arXiv 2306.01129, equation 92).
 
     ``relu((1 + 4 / (9 (1 + alpha))) D^T v - 4 lambda / (9 alpha))``, alpha = D / (N eps^2).
     Shape: (B, N, D) to (B, N, D).

@@ -158,6 +158,7 @@ class CrateModel(CratePreTrainedModel):
         """
         recording = _recording(self.config, kwargs)
         kwargs.pop("output_hidden_states", None)
+        # ViT's flag, which its users pass; positions here are interpolated whenever they must be.
         kwargs.pop("interpolate_pos_encoding", None)
         z = self.stack(self.embeddings(pixel_values), **recording, **kwargs)
         return CrateModelOutput(last_hidden_state=z, pooler_output=self.pool(z))

@@ -42,7 +42,7 @@ class CarvedStream:
 
 @dataclass
 class ImageStream:
-    """A split in passing; ``batches`` (see ``loading.py``) makes a loader of it."""
+    """A split in passing; the functions of ``loading.py`` make loaders of it."""
 
     stream: RecordStream
     processor: CrateImageProcessor
