@@ -3,8 +3,8 @@
 Legend: B batch, N tokens, D width, M atoms. Tokens are rows.
 
 For a token v and a dictionary D with atoms as columns, the published step is
-``relu(v + eta * (D^T v - D^T D v) - eta * lambda)`` (arXiv 2306.01129, equations 15 to 17, and again
-in arXiv 2311.13110; eta is ``step_size``, lambda is ``threshold``): one step on
+``relu(v + eta * (D^T v - D^T D v) - eta * lambda)`` (arXiv 2306.01129, equations 15 to 17, and
+again in arXiv 2311.13110; eta is ``step_size``, lambda is ``threshold``): one step on
 ``lambda |a|_1 + 1/2 |v - D a|^2, a >= 0`` started at ``a = v``.
 """
 

@@ -5,7 +5,7 @@ Legend: B batch, N tokens, D width, K heads (subspaces), P head width. Tokens ar
 From the gradient of the coding rate in subspaces U_1..U_K (arXiv 2306.01129, equations 9 to 12, and
 again in arXiv 2311.13110): with the projections ``w_k = Z U_k`` every head averages,
 ``SSA_k(Z) = softmax(w_k w_k^T / sqrt(P)) w_k``, and the K averages return to width D by an output
-matrix, in the derivation [U_1, ..., U_K]^T, in the published network a learned one. The scale
+matrix, in the derivation [U_1, ..., U_K], in the published network a learned one. The scale
 ``1 / sqrt(P)`` is the authors' code's.
 """
 

@@ -17,10 +17,11 @@ from whitebox_transformers.training.recipe import (
     recipe_to_dict,
 )
 
-# Keys that change how a run is carried out or shown, never what it computes.
+# Keys, or blocks of keys, that change how a run is carried out or shown, never what it computes.
 FREE_KEYS = {
     "out",
     "against",
+    "against_train",
     "train.workers",
     "train.log_every",
     "train.checkpoint_every",
@@ -90,11 +91,10 @@ class RunFolder:
                 )
             return
         old = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-        changed = differences(old, recipe_to_dict(recipe))
         changed = {
             key: values
-            for key, values in changed.items()
-            if key not in FREE_KEYS and not key.startswith("against.")
+            for key, values in differences(old, recipe_to_dict(recipe)).items()
+            if FREE_KEYS.isdisjoint({key, key.partition(".")[0]})
         }
         if changed:
             listing = "; ".join(
