@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from whitebox_transformers.training.checkpoints import (
 from whitebox_transformers.training.families import build_model, trainable_parameters
 from whitebox_transformers.training.files import read_json, read_weights, write_json, write_text
 from whitebox_transformers.training.keepsakes import KeepAtSteps, KeepBest
+from whitebox_transformers.training.lock import alone_in
 from whitebox_transformers.training.model_card import model_card
 from whitebox_transformers.training.objective import check_optimizer
 from whitebox_transformers.training.prepare import prepare_data
@@ -73,13 +74,21 @@ def train(
         callbacks: Hugging Face callbacks that watch the training.
 
     Raises:
-        UserError: The data or the model cannot be used, the folder holds something else, or the
-            loss stops being a number.
+        UserError: The data or the model cannot be used, the folder holds something else or is in
+            use by another process, or the loss stops being a number.
     """
     folder = RunFolder(Path(run_dir).expanduser() if run_dir else recipe.folder)
     folder.open(recipe)
     if folder.finished:
         return _result(folder, already_finished=True)
+    # The first process of a run keeps strangers out for all of them.
+    with alone_in(folder.path) if is_main_process() else nullcontext():
+        _carry_out(recipe, folder, callbacks or [])
+    return _result(folder, already_finished=False)
+
+
+def _carry_out(recipe: Recipe, folder: RunFolder, callbacks: list[TrainerCallback]) -> None:
+    """Train from the start or the latest checkpoint on, and write the results."""
     data, processor = prepare_data(recipe)
     model = build_model(recipe.model, data.labels, recipe.seed)
     images = {"train": data.train, "validation": data.validation, "test": data.test}
@@ -105,13 +114,12 @@ def train(
         remove_incomplete(folder.checkpoints)
     latest = (complete_checkpoints(folder.checkpoints) or [None])[-1]
     trainer, clock = _make_trainer(recipe, folder, model, data, schedule, latest)
-    for callback in callbacks or []:
+    for callback in callbacks:
         trainer.add_callback(callback)
     with _without_save_bars():
         _fit(trainer, latest)
         if is_main_process():
             _finish(recipe, folder, trainer, data, processor, clock)
-    return _result(folder, already_finished=False)
 
 
 @contextmanager
