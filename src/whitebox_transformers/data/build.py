@@ -25,7 +25,7 @@ from whitebox_transformers.data.parquet import open_parquet
 from whitebox_transformers.data.records import BadImage, ImageSource, RecordStream, Splits
 from whitebox_transformers.data.scan import Scan, judge, scan, wrong_labels
 from whitebox_transformers.data.splits import Selection, split_source
-from whitebox_transformers.data.stream import CarvedStream, ImageStream
+from whitebox_transformers.data.stream import CarvedStream, ImageStream, LimitedStream
 from whitebox_transformers.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -165,7 +165,11 @@ def _carved_streams(sources: dict[str, RecordStream], data: DataConfig) -> dict[
             streams[role] = CarvedStream(sources["train"], low, high, data.split_seed)
             low = high
     streams["train"] = CarvedStream(sources["train"], low, 1.0, data.split_seed)
-    return streams
+    if data.limit is None:
+        return streams
+    return {
+        role: LimitedStream(stream, data.limit, data.split_seed) for role, stream in streams.items()
+    }
 
 
 def _checked(

@@ -40,6 +40,18 @@ class CarvedStream:
         return self.low <= seed_of("carve", self.seed, record.name) / 2**63 < self.high
 
 
+class LimitedStream:
+    """A few images of a stream, drawn once: every epoch meets the same ones."""
+
+    def __init__(self, stream: RecordStream, limit: int, seed: int) -> None:
+        self.stream = stream
+        self.limit, self.seed = limit, seed
+
+    def records(self, seed: int | None) -> Iterator[Record]:
+        # Not in the order asked for, by which every epoch would begin with other images.
+        return islice(self.stream.records(seed_of("limit", self.seed)), self.limit)
+
+
 @dataclass
 class ImageStream:
     """A split in passing; the functions of ``loading.py`` make loaders of it."""

@@ -146,3 +146,12 @@ def test_a_stream_needs_class_names(tmp_path):
     with pytest.raises(UserError, match=r"list them in data\.labels"):
         build(DataConfig(**config))
     assert build(DataConfig(**config, labels=["x", "y"])).labels == ["x", "y"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "parquet", "hub"])
+def test_a_limit_draws_the_same_few_images_for_every_epoch(sets, kind):
+    few = stream(sets, kind, limit=12)
+    epochs = [{r.name for r in few.train.stream.records(seed)} for seed in (0, 1, None)]
+    assert len(epochs[0]) == 12
+    assert epochs[0] == epochs[1] == epochs[2]
+    assert len(list(training_batches(few.train, 4, epoch=0))) == 3
