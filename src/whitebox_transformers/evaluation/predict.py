@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
+from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.records import BadImage, Record, decode
 from whitebox_transformers.errors import UserError
@@ -37,14 +38,15 @@ def predict(run: str | Path, paths: list[str | Path]) -> list[Prediction]:
     A file that cannot be used does not stop the others: its prediction carries the reason.
 
     Args:
-        run: Run folder, or any folder with a classifier and its preprocessor.
+        run: Run folder, or any folder with a classifier and a `CrateImageProcessor`.
         paths: Image files, in any format that Pillow reads.
 
     Returns:
         One prediction for each path, in the same order.
 
     Raises:
-        UserError: There is no model in the folder, or no file is named.
+        UserError: There is no model in the folder, its preprocessor is another, or no file is
+            named.
     """
     if not paths:
         raise UserError("no image is named; give the paths of one or more image files")
@@ -55,6 +57,11 @@ def predict(run: str | Path, paths: list[str | Path]) -> list[Prediction]:
         raise UserError(f"{run} has no preprocessor_config.json, which says how to prepare images")
     model = AutoModelForImageClassification.from_pretrained(folder).eval()
     processor = AutoImageProcessor.from_pretrained(folder)
+    if not isinstance(processor, CrateImageProcessor):
+        raise UserError(
+            f"{run} prepares images with {type(processor).__name__}, not with CrateImageProcessor; "
+            f"classify with transformers' pipeline('image-classification', {str(run)!r})"
+        )
     found: list[Prediction] = []
     for start in range(0, len(paths), BATCH):
         found += _predict_batch(model, processor, [Path(p) for p in paths[start : start + BATCH]])
