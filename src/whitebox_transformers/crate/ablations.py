@@ -6,9 +6,8 @@ to ask which operator segmentation emerges from.
 
 import torch
 from torch import nn
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .mssa import AttentionMap, eager_attention
+from .mssa import AttentionMap, attend
 
 
 class QKVAttention(nn.Module):
@@ -39,19 +38,7 @@ class QKVAttention(nn.Module):
         qkv = self.qkv(z).unflatten(-1, (3, self.num_heads, self.head_dim))
         query, key, value = qkv.transpose(1, 3).unbind(2)
         self.attention_map(query, key, attention_mask, self.scaling, record_attention)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention
-        )
-        averages, _ = attend(
-            self,
-            query,
-            key,
-            value,
-            attention_mask,
-            scaling=self.scaling,
-            dropout=self.attention_dropout if self.training else 0.0,
-            **kwargs,
-        )
+        averages = attend(self, query, key, value, attention_mask, **kwargs)
         return self.dropout(self.output(self.heads(averages).flatten(-2)))
 
 

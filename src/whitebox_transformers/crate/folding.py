@@ -15,7 +15,6 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import can_return_tuple
 
 from .block import Compress, CrateLayer, Sparsify
@@ -25,7 +24,7 @@ from .modeling_crate import (
     CrateImageClassifierOutput,
     CratePreTrainedModel,
 )
-from .mssa import MSSA, FixedOutput, TiedOutput, eager_attention
+from .mssa import MSSA, FixedOutput, TiedOutput, attend
 
 HOW_TO_GO_ON = (
     "A folded model is for inference only: its matrices are products of the trained ones. "
@@ -86,6 +85,7 @@ class FoldedCompress(nn.Module):
         mssa = compress.mssa
         self.config = config
         self.eps, self.scaling = compress.norm.eps, mssa.scaling
+        self.attention_dropout = 0.0
         self.head_dim = mssa.subspaces.head_dim
         self.retention = compress.retention
         self.subspaces = _after_norm(compress.norm, mssa.subspaces.effective_weight().double())
@@ -96,11 +96,7 @@ class FoldedCompress(nn.Module):
         u = self.subspaces(_plain_norm(z, self.eps))
         w = u.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         query, skip = (w[:, :, :1], z[:, :1]) if class_token_only else (w, z)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention
-        )
-        step, _ = attend(self, query, w, w, None, scaling=self.scaling, dropout=0.0)
-        step = step.flatten(-2)
+        step = attend(self, query, w, w, None).flatten(-2)
         if self.output is not None:
             step = self.output(step)
         if self.skip_norm is not None:

@@ -50,6 +50,30 @@ def eager_attention(module, query, key, value, attention_mask, scaling, dropout=
     return (dropped @ value).transpose(1, 2), weights
 
 
+def attend(module, query, key, value, mask: torch.Tensor | None, **kwargs) -> torch.Tensor:
+    """Attention by the implementation that the configuration of ``module`` names.
+
+    Args:
+        module: Has ``config``, ``scaling`` and ``attention_dropout``.
+        query: (B, K, N, P).
+        key: (B, K, N', P).
+        value: (B, K, N', P).
+        mask: As for :func:`attention_weights`.
+        kwargs: For the implementation.
+
+    Returns:
+        Averages of the values, (B, N, K, P).
+    """
+    implementation = ALL_ATTENTION_FUNCTIONS.get_interface(
+        module.config._attn_implementation, eager_attention
+    )
+    dropout = module.attention_dropout if module.training else 0.0
+    averages, _ = implementation(
+        module, query, key, value, mask, scaling=module.scaling, dropout=dropout, **kwargs
+    )
+    return averages
+
+
 class AttentionMap(nn.Module):
     """Attention weights (B, K, N, N) for whoever records them, else ``None``.
 
@@ -164,20 +188,7 @@ class MSSA(nn.Module):
         u = self.subspaces(z)
         w = u.unflatten(-1, (self.subspaces.heads, self.subspaces.head_dim)).transpose(1, 2)
         self.attention_map(w, w, attention_mask, self.scaling, record_attention)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention
-        )
-        averages, _ = attend(
-            self,
-            w,
-            w,
-            w,
-            attention_mask,
-            scaling=self.scaling,
-            dropout=self.attention_dropout if self.training else 0.0,
-            **kwargs,
-        )
-        averages = self.heads(averages).flatten(-2)
+        averages = self.heads(attend(self, w, w, w, attention_mask, **kwargs)).flatten(-2)
         if isinstance(self.output, TiedOutput):
             step = self.output(averages, self.subspaces.effective_weight())
         else:
@@ -185,4 +196,4 @@ class MSSA(nn.Module):
         return self.dropout(step)
 
 
-__all__ = ["MSSA", "Subspaces", "attention_weights", "eager_attention"]
+__all__ = ["MSSA", "Subspaces", "attend", "attention_weights", "eager_attention"]

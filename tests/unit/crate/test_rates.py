@@ -213,8 +213,9 @@ def test_only_the_small_gram_matrix_is_ever_made() -> None:
 def test_low_precision_loses_nothing_beyond_its_input(dtype: torch.dtype) -> None:
     z, u = tokens(20, 16, dtype=dtype), tokens(2, 16, 8, seed=1, dtype=dtype)
     w = tokens(2, 20, 8, seed=2, dtype=dtype)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = [
+
+    def measured(z: torch.Tensor, u: torch.Tensor, w: torch.Tensor) -> list[torch.Tensor]:
+        return [
             rates.coding_rate(z),
             rates.compression_rate(z, u),
             rates.published_compression_rate(w),
@@ -223,16 +224,10 @@ def test_low_precision_loses_nothing_beyond_its_input(dtype: torch.dtype) -> Non
             rates.compression_rate_gradient(z, u),
             rates.sparse_rate_reduction(z, u, norm="l1"),
         ]
-    z, u, w = z.double(), u.double(), w.double()
-    exact = [
-        rates.coding_rate(z),
-        rates.compression_rate(z, u),
-        rates.published_compression_rate(w),
-        rates.supervised_rate_reduction(z, torch.arange(20) % 3),
-        rates.coding_rate_gradient(z),
-        rates.compression_rate_gradient(z, u),
-        rates.sparse_rate_reduction(z, u, norm="l1"),
-    ]
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = measured(z, u, w)
+    exact = measured(z.double(), u.double(), w.double())
     for value, expected in zip(found, exact, strict=True):
         assert value.dtype is torch.float32
         torch.testing.assert_close(value.double(), expected, rtol=2e-6, atol=1e-5)
