@@ -8,6 +8,7 @@ that runs and is wrong.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ CONSTRUCTORS = {
 }
 HEAD_FIELDS = ("heads", "num_heads", "n_head", "n_heads", "num_attention_heads")
 IMAGE_FIELDS = ("image_size", "img_size")
+CHANNEL_FIELDS = ("channels", "in_chans", "num_channels")
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ def decide_patch(
 ) -> list[Decision]:
     """Patch size and channels of an embedding that reads flattened patches of ``patch_dim``.
 
-    A square patch of one or three channels decides; any other needs the patch or image size.
+    A square patch of the channels that metadata names, else of one or three, decides; any other
+    needs the patch or image size.
 
     Raises:
         UserError: Nothing decides, or what the user says does not fit.
@@ -176,12 +179,13 @@ def decide_patch(
                 f"--patch-size {_spell(given)} does not fit {path}: "
                 f"{patch_dim} values per patch are no multiple of {area}"
             )
-    for channels in (1, 3):
+    named = [_whole(checkpoint.metadata.get(field)) for field in CHANNEL_FIELDS]
+    for channels in (*filter(None, named), 1, 3):
         side = math.isqrt(patch_dim // channels)
         if side * side * channels == patch_dim:
-            return _patch(
-                (side, side), channels, f"shapes: {patch_dim} = {side} * {side} * {channels}"
-            )
+            origin = "metadata and shapes" if channels in named else "shapes"
+            product = f"{patch_dim} = {side} * {side} * {channels}"
+            return _patch((side, side), channels, f"{origin}: {product}")
     if choices.image_size is None:
         raise UserError(
             f"{path} reads {patch_dim} values per patch, which is neither a square nor three: "
@@ -205,17 +209,18 @@ def decide_patch(
     return _patch(patch, patch_dim // math.prod(patch), "image size and shapes")
 
 
-def decide_constants(checkpoint: Checkpoint, choices: Choices) -> list[Decision]:
+def decide_constants(metadata: Mapping[str, Any], choices: Choices) -> list[Decision]:
     """Pooling, eta and lambda: numbers that no weight shows.
 
-    ``pool`` and ``ista`` are arguments of the authors' constructor, so metadata may hold them;
-    lambda is fixed in their code.
+    Args:
+        metadata: What the file says, where the authors' constructor reads it: CRATE's takes
+            ``pool`` and ``ista`` as arguments. Lambda is fixed in their code.
+        choices: What the user says.
 
     Raises:
         UserError: A value out of range.
     """
-    pool = checkpoint.metadata.get("pool")
-    step = checkpoint.metadata.get("ista")
+    pool, step = metadata.get("pool"), metadata.get("ista")
     decisions = [
         _choose("pooling", choices.pool, pool if pool in ("cls", "mean") else None, "cls"),
         _choose("step_size", choices.step_size, step if isinstance(step, float) else None, 0.1),

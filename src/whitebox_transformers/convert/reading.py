@@ -8,6 +8,7 @@ arguments and best accuracy that way; anything else is refused by its name.
 from __future__ import annotations
 
 import argparse
+import errno
 import re
 import warnings
 from collections.abc import Mapping
@@ -109,9 +110,9 @@ def _read_torch(path: Path) -> Any:
         with torch.serialization.safe_globals(_harmless_globals()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is odd about a file is said once, as an error
             return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
     except Exception as error:  # the unpickler raises nearly anything on foreign bytes
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a seek before the start
+            raise
         refused = re.search(r"GLOBAL (\S+) |got <class '(\S+)'>", str(error))
         if refused:
             name = refused[1] or refused[2]
@@ -125,10 +126,10 @@ def _read_torch(path: Path) -> Any:
 
 
 def _harmless_globals() -> list[Any]:
-    """Types allowed beside tensors: training arguments, and numpy numbers of old and new numpy."""
+    """Types allowed beside tensors: training arguments, and numpy scalars of old and new numpy."""
     scalar = np.float64(0).__reduce__()[0]
     names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-    kinds = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + "?efd"}
+    kinds = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + "?efdFDUS"}
     return [argparse.Namespace, np.dtype, *kinds, *((scalar, name) for name in names)]
 
 

@@ -118,6 +118,19 @@ def test_square_patches_of_one_or_three_channels(channels, tmp_path):
     assert (tmp_path / "out" / "preprocessor_config.json").exists() == (channels == 3)
 
 
+def test_channels_from_metadata_decide_between_square_patches(tmp_path):
+    state = random_crate(channels=4)  # 64 values: 4 x 4 of four channels, or 8 x 8 of one
+    arguments = argparse.Namespace(channels=4)
+    found = decisions(tmp_path, state, {"heads": 2}, args=arguments)
+    assert found["patch_size"] == ((4, 4), "metadata and shapes: 64 = 4 * 4 * 4")
+    assert found["num_channels"][0] == 4
+
+
+def test_channels_in_metadata_that_do_not_fit_are_no_answer(tmp_path):
+    found = decisions(tmp_path, random_crate(), {"heads": 2}, args={"in_chans": 5})
+    assert found["num_channels"] == (3, "shapes: 48 = 4 * 4 * 3")
+
+
 def test_other_patches_are_asked_for(tmp_path):
     state = random_crate(channels=2)
     assert "--patch-size, or --image-size" in refusal(tmp_path, state, {"heads": 2})
@@ -148,6 +161,13 @@ def test_constructor_arguments_in_metadata(tmp_path):
     found = decisions(tmp_path, random_crate(), {"heads": 2}, args=arguments)
     assert found["pooling"] == ("mean", "metadata")
     assert found["step_size"] == (0.3, "metadata")
+
+
+def test_alpha_ignores_pooling_in_metadata_as_its_authors_do(tmp_path):
+    arguments = argparse.Namespace(pool="mean", ista=0.3)
+    found = decisions(tmp_path, random_alpha(), {"heads": 2}, args=arguments)
+    assert found["pooling"] == ("cls", "published default")
+    assert found["step_size"] == (0.1, "published default")
 
 
 @pytest.mark.parametrize(

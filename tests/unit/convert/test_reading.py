@@ -77,7 +77,7 @@ def test_training_arguments_and_numpy_numbers_are_let_through(tmp_path):
         "state_dict": STATE,
         "args": argparse.Namespace(heads=np.int64(6), lr=np.float32(0.1), gpu=None),
         "best_acc1": np.float64(71.5),
-        "flags": [np.bool_(True), np.float16(1), np.uint8(3)],
+        "flags": [np.bool_(True), np.float16(1), np.uint8(3), np.str_("a"), np.complex64(1j)],
     }
     report = convert(save(tmp_path / "file.pth", content), tmp_path / "out")
     assert reload(tmp_path / "out").config.num_attention_heads == 6
@@ -163,6 +163,13 @@ def test_truncated_torch_files(share, legacy, tmp_path):
     torch.save(STATE, file, _use_new_zipfile_serialization=not legacy)
     content = file.read_bytes()
     file.write_bytes(content[: int(share * len(content))])
+    refused(file, tmp_path, "truncated")
+
+
+def test_a_truncated_file_that_ends_in_a_seek_before_its_start(tmp_path):
+    file = tmp_path / "file.pth"
+    torch.save({"weight": torch.zeros(16_000)}, file)
+    file.write_bytes(file.read_bytes()[:30_000])
     refused(file, tmp_path, "truncated")
 
 

@@ -105,7 +105,7 @@ class Crate(Layout):
         heads = decide_heads(checkpoint, choices.heads, width, depth, inner, has_output(keys))
         patch, channels = decide_patch(checkpoint, choices, positions, patch_dim)
         image = decide_image(checkpoint, choices, positions, patch.value)
-        constants = decide_constants(checkpoint, choices)
+        constants = decide_constants(checkpoint.metadata, choices)
         pooling, step_size, threshold = constants
         fields: dict[str, Any] = {
             "image_size": one_if_square(image.value),
