@@ -101,7 +101,8 @@ class Subspaces(nn.Linear):
         if not self.orthonormal:
             return self.weight
         with maybe_autocast(self.weight.device.type, enabled=False):
-            wide = torch.promote_types(self.weight.dtype, torch.float32)
+            # The Gram matrix squares the condition number, too much for float32 where P nears D.
+            wide = torch.float32 if self.weight.device.type == "mps" else torch.float64
             rows = self.weight.to(wide).view(self.heads, self.head_dim, -1)
             factor = torch.linalg.cholesky(rows @ rows.mT)
             basis = torch.linalg.solve_triangular(factor, rows, upper=False)

@@ -105,6 +105,12 @@ def test_dropout_acts_in_training_only():
     torch.testing.assert_close(module.eval()(z), expected_output(module, z))
 
 
+def test_one_subspace_as_wide_as_the_token_is_orthonormal_in_float32():
+    torch.manual_seed(0)
+    basis = Subspaces(96, heads=1, head_dim=96, orthonormal=True).bases()[0]
+    torch.testing.assert_close(basis.mT @ basis, torch.eye(96), rtol=0, atol=1e-5)
+
+
 def test_orthonormal_subspaces_keep_their_spans_and_pass_gradients():
     layer = Subspaces(10, heads=3, head_dim=4, orthonormal=True).double()
     bases = layer.bases()
