@@ -138,7 +138,9 @@ def ista(
     if form == "gram":
         moved = _gram_step(v, dictionary, step_size, shift)
     else:
-        moved = v + (step_size * ((v - v @ dictionary.T) @ dictionary) - shift)
+        # Under autocast the product is in half precision; what follows stays in the tokens' type.
+        direction = ((v - v @ dictionary.T) @ dictionary).to(v.dtype)
+        moved = v + (step_size * direction - shift)
     return moved.relu() if activation == "relu" else soft_threshold(moved, level)
 
 

@@ -94,6 +94,17 @@ def test_autocast_runs_the_token_product_in_half_precision_and_trains():
     assert relative_error(found[2], expected[2]) < 3e-2
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("seed", range(4))
+def test_autocast_rounds_the_products_and_nothing_after_them(form, seed):
+    v, dictionary, _ = draw((40, 48), torch.float32, seed=seed)
+    dictionary = dictionary * 2**0.5  # the variance of a fresh dictionary
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        codes = ista(v, dictionary, 0.1, 0.1, form)
+    assert codes.dtype == torch.float32
+    assert relative_error(codes, oracle.ista(v, dictionary, 0.1, 0.1)) < 2.3e-3
+
+
 def test_gradients_of_gradients_agree_between_forms():
     v, dictionary, weight = draw((3, 6))
 
