@@ -150,6 +150,7 @@ def supervised_compression_rate(z: Tensor, membership: Tensor, eps: float = 0.1)
     # Pi Z Z^T is not symmetric, but a square root of Pi would have an infinite slope at 0.
     gram = weighted @ precise.mT if z.shape[-2] < z.shape[-1] else weighted.mT @ precise
     volume = 0.5 * torch.linalg.slogdet(_plus_identity(scale * gram)).logabsdet
+    _refuse_unless(volume.isfinite().all(), gram.dtype)
     return (count / tokens * volume).sum(-1).to(z.dtype)
 
 
@@ -202,6 +203,7 @@ def unit_norm(z: Tensor) -> Tensor:
 
 def nonzero_share(z: Tensor) -> Tensor:
     """||Z||_0 / (d N): the share of entries of ``z`` (..., N, d) that are not exactly zero."""
+    _refuse_empty(z, 2)
     return torch.count_nonzero(z, dim=(-2, -1)) / (z.shape[-2] * z.shape[-1])
 
 
@@ -236,12 +238,17 @@ def _half_logdet(gram: Tensor, scale: float) -> Tensor:
 def _cholesky(gram: Tensor, scale: float) -> Tensor:
     """Lower factor of I + scale * gram."""
     factor, failed = torch.linalg.cholesky_ex(_plus_identity(scale * gram))
-    if failed.any() or not factor.diagonal(dim1=-2, dim2=-1).isfinite().all():
+    finite = factor.diagonal(dim1=-2, dim2=-1).isfinite().all()
+    _refuse_unless(finite and not failed.any(), gram.dtype)
+    return factor
+
+
+def _refuse_unless(computed: Tensor | bool, dtype: torch.dtype) -> None:
+    if not computed:
         raise ValueError(
             "the coding rate cannot be computed: the tokens hold NaN or infinite entries, "
-            f"or are too large for {gram.dtype}"
+            f"or are too large for {dtype}"
         )
-    return factor
 
 
 def _plus_identity(matrix: Tensor) -> Tensor:
@@ -266,12 +273,16 @@ def _squared(eps: float) -> float:
 
 def _tokens(z: Tensor, axes: int = 2) -> Tensor:
     """``z`` in float32 or better."""
-    if z.dim() < axes or 0 in z.shape[-axes:]:
-        expected = "(..., N, d)" if axes == 2 else "(..., K, N, P)"
-        raise ValueError(f"the shape is {tuple(z.shape)}; expected {expected}, no axis empty")
+    _refuse_empty(z, axes)
     if not z.is_floating_point():
         raise ValueError(f"the dtype is {z.dtype}; expected real floating-point tokens")
     return z.to(torch.promote_types(z.dtype, torch.float32))
+
+
+def _refuse_empty(z: Tensor, axes: int) -> None:
+    if z.dim() < axes or 0 in z.shape[-axes:]:
+        expected = "(..., N, d)" if axes == 2 else "(..., K, N, P)"
+        raise ValueError(f"the shape is {tuple(z.shape)}; expected {expected}, no axis empty")
 
 
 def _tokens_and_bases(z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -291,8 +302,10 @@ def _memberships(membership: Tensor, z: Tensor) -> Tensor:
             f"membership has shape {tuple(membership.shape)}; expected labels (..., N) or "
             f"weights (..., K, N) with N = {z.shape[-2]}"
         )
-    if (membership < 0).any():
-        raise ValueError("membership has negative entries; expected labels or weights from 0 up")
+    if not (membership >= 0).all():
+        raise ValueError(
+            "membership has negative or NaN entries; expected labels or weights from 0"
+        )
     if not membership.is_floating_point():
         membership = torch.nn.functional.one_hot(membership.long()).mT
     elif membership.dim() < 2:

@@ -306,6 +306,19 @@ def test_identical_tokens_have_the_rate_of_their_one_direction() -> None:
             lambda: rates.supervised_rate_reduction(torch.ones(3, 4), torch.tensor([0, -1, 1])),
             "negative",
         ),
+        (
+            lambda: rates.supervised_compression_rate(
+                torch.full((3, 4), torch.nan), torch.tensor([0, 1, 1])
+            ),
+            "NaN or infinite",
+        ),
+        (
+            lambda: rates.supervised_compression_rate(
+                torch.ones(3, 4), torch.full((2, 3), torch.nan)
+            ),
+            "NaN",
+        ),
+        (lambda: rates.nonzero_share(torch.zeros(0, 4)), "no axis empty"),
         (lambda: rates.subspace_bases(torch.ones(10, 4), 3), "10 rows .* 3 subspaces"),
     ],
 )
