@@ -180,7 +180,7 @@ class CrateConfig(BackboneConfigMixin, PreTrainedConfig):
             value = getattr(self, name)
             if value is not None and not value >= 1:
                 raise ValueError(f"{name}={value} must be at least 1.")
-        for name in ("step_size", "threshold"):
+        for name in ("step_size", "threshold", "position_init_std"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)} must be finite and not negative.")
         for name in ("layer_norm_eps", "classifier_norm_eps", "coding_precision", "mlp_ratio"):

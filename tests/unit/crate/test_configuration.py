@@ -104,6 +104,7 @@ def test_a_wrong_choice_or_type_is_refused_by_name(name: str, value: object) -> 
         ({"head_dim": 7, "mssa_output": "transpose"}, "use 'learned', 'tied' or 'fixed'"),
         ({"head_dim": 13, "orthonormal_subspaces": True}, "head_dim <= hidden_size"),
         ({"mssa_step": 0}, "mssa_step=0"),
+        ({"position_init_std": -1}, "position_init_std=-1 must be finite and not negative"),
         ({"mssa_step": 1.5}, "mssa_step=1.5"),
         ({"num_hidden_layers": 0}, "num_hidden_layers=0 must be at least 1"),
         ({"num_channels": -3}, "num_channels=-3 must be at least 1"),
