@@ -168,6 +168,9 @@ class Step(Target):
 def intervene(model: nn.Module, *interventions: Intervention) -> Iterator[None]:
     """Run the model changed inside the block.
 
+    With gradient checkpointing, which runs layers again in the backward pass, call ``backward``
+    inside the block too.
+
     Args:
         model: Any model of the CRATE family, not folded, not compiled.
         interventions: ``Head``, ``Coefficient`` or ``Step``, with ``.zero()``, ``.scale(x)``,
