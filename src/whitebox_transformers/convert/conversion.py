@@ -8,19 +8,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
 
-from whitebox_transformers.convert.geometry import Choices
+from whitebox_transformers.convert.choices import Choices
 from whitebox_transformers.convert.layouts import Layout, recognise
 from whitebox_transformers.convert.reading import Checkpoint, read_checkpoint
 from whitebox_transformers.convert.report import ConversionReport
-from whitebox_transformers.convert.writing import (
-    new_folder,
-    preprocessor_note,
-    refuse_existing,
-    write_card,
-    write_preprocessor,
-)
-from whitebox_transformers.crate import CrateConfig, CrateForImageClassification
+from whitebox_transformers.convert.writing import new_folder, refuse_existing, write_card
 from whitebox_transformers.errors import UserError
 
 
@@ -34,6 +28,8 @@ def convert(
     pool: str | None = None,
     patch_size: int | tuple[int, int] | None = None,
     apply_head: bool = False,
+    embedding_norm_eps: float | None = None,
+    pad_token_id: int | None = None,
 ) -> ConversionReport:
     """Convert ``file`` into the new folder ``out``, which ``from_pretrained`` and pipelines read.
 
@@ -52,6 +48,9 @@ def convert(
         patch_size: Pixels of a patch, where neither shapes nor image size decide it.
         apply_head: Let the demo checkpoint's ``head``, which the authors never apply, follow
             its ``mlp_head``.
+        embedding_norm_eps: Epsilon of CRATE-BERT's embedding and head LayerNorms; the published
+            1e-12 unless the file's configuration or this says otherwise.
+        pad_token_id: CRATE-BERT's padding token, after which positions count; likewise, 1.
 
     Returns:
         What was decided, used, dropped and ignored.
@@ -61,31 +60,41 @@ def convert(
     """
     out = Path(out)
     choices = Choices(
-        heads, _pair(image_size), _pair(patch_size), step_size, threshold, pool, apply_head
+        heads,
+        _pair(image_size),
+        _pair(patch_size),
+        step_size,
+        threshold,
+        pool,
+        apply_head or None,
+        embedding_norm_eps,
+        pad_token_id,
     )
     refuse_existing(out)
     checkpoint = read_checkpoint(file)
     layout = recognise(checkpoint)
+    choices.refuse_others(layout.reads, layout.name)
     names, dropped = _account(checkpoint, layout, choices)
     config, decisions = layout.configure(checkpoint, choices)
     model = _assemble(checkpoint, names, config, layout)
-    no_preprocessor = preprocessor_note(config)
+    processing, note = layout.companion(checkpoint, config)
     report = ConversionReport(
         source=checkpoint.path,
         out=out,
         layout=layout.name,
+        auto_class=type(model)._auto_class or "AutoModel",
         decisions=tuple(decisions),
         used=names,
         dropped=dropped,
         ignored=checkpoint.ignored,
-        notes=(no_preprocessor,) if no_preprocessor else (),
+        notes=(note,) if note else (),
         parameters=model.num_parameters(),
         dtype=str(model.dtype).removeprefix("torch."),
     )
     with new_folder(out) as folder:
         model.save_pretrained(folder)
-        if no_preprocessor is None:
-            write_preprocessor(config, folder, layout.resize_over_crop)
+        if processing is not None:
+            processing.save_pretrained(folder)
         write_card(report, folder)
     return report
 
@@ -120,19 +129,22 @@ def _account(
 
 
 def _assemble(
-    checkpoint: Checkpoint, names: dict[str, str], config: CrateConfig, layout: Layout
-) -> CrateForImageClassification:
+    checkpoint: Checkpoint, names: dict[str, str], config: PreTrainedConfig, layout: Layout
+) -> PreTrainedModel:
     """The model with the file's weights, every shape checked."""
     with torch.device("meta"):
-        model = layout.model_class(config)
+        model = layout.model_class(checkpoint)(config)
     expected = model.state_dict()
+    used = {new: layout.weight(checkpoint, old) for old, new in names.items()}
     for old, new in names.items():
-        found, wanted = tuple(checkpoint.tensors[old].shape), tuple(expected[new].shape)
+        found, wanted = tuple(used[new].shape), tuple(expected[new].shape)
         if found != wanted:
             raise UserError(f"{checkpoint.path}: {old!r} has shape {found}; expected {wanted}")
-    used = {new: checkpoint.tensors[old] for old, new in names.items()}
     dtype = reduce(torch.promote_types, (tensor.dtype for tensor in used.values()))
-    model.load_state_dict({new: _own(used[new], dtype) for new in used}, strict=True, assign=True)
+    # A file may leave out what is tied to another weight; tying fills it in.
+    model.load_state_dict({n: _own(used[n], dtype) for n in used}, strict=False, assign=True)
+    model.tie_weights()
+    assert not any(value.is_meta for value in model.state_dict().values())
     return model
 
 

@@ -26,6 +26,7 @@ class ConversionReport:
         source: The file read.
         out: The folder written.
         layout: Name of the recognised layout.
+        auto_class: The class of transformers that loads the folder.
         decisions: Settings of the model, each with its origin.
         used: Name in the file -> name in the folder.
         dropped: Name in the file -> why the model has no place for it.
@@ -38,6 +39,7 @@ class ConversionReport:
     source: Path
     out: Path
     layout: str
+    auto_class: str
     decisions: tuple[Decision, ...]
     used: dict[str, str]
     dropped: dict[str, str]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -11,12 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from whitebox_transformers.convert.report import ConversionReport
-from whitebox_transformers.crate import CrateConfig
 from whitebox_transformers.errors import UserError
 
 CARD = """---
 library_name: transformers
-pipeline_tag: image-classification
+pipeline_tag: {task}
 tags: [crate, white-box]
 ---
 
@@ -28,15 +26,27 @@ Converted from `{file}` (sha256 `{digest}`), a {layout}.
 |---|---|---|
 {settings}
 
-{used} weights, {parameters:,} numbers in {dtype}. {dropped}
+{used} weights, {parameters:,} numbers in {dtype}. {dropped}{notes}
 
 ```python
 import whitebox_transformers
-from transformers import AutoModelForImageClassification
+from transformers import {auto_class}
 
-model = AutoModelForImageClassification.from_pretrained("path/to/this/folder")
+model = {auto_class}.from_pretrained("path/to/this/folder")
 ```
 """
+
+# What model cards call the work of a class.
+TASKS = {
+    "AutoModel": "feature-extraction",
+    "AutoModelForCausalLM": "text-generation",
+    "AutoModelForImageClassification": "image-classification",
+    "AutoModelForMaskedLM": "fill-mask",
+    "AutoModelForMultipleChoice": "multiple-choice",
+    "AutoModelForQuestionAnswering": "question-answering",
+    "AutoModelForSequenceClassification": "text-classification",
+    "AutoModelForTokenClassification": "token-classification",
+}
 
 
 def refuse_existing(out: Path) -> None:
@@ -65,32 +75,6 @@ def new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def preprocessor_note(config: CrateConfig) -> str | None:
-    """Why no preprocessor_config.json is written, or ``None`` where the authors' applies."""
-    if config.num_channels != 3:
-        return (
-            f"no preprocessor_config.json: the authors publish mean and spread for 3 channels, "
-            f"this model reads {config.num_channels}"
-        )
-    if importlib.util.find_spec("PIL") is None:
-        return "no preprocessor_config.json: it needs Pillow (extra 'train')"
-    return None
-
-
-def write_preprocessor(config: CrateConfig, folder: Path, resize_over_crop: float) -> None:
-    """The authors' evaluation transform: resize, cut the centre, ImageNet mean and spread."""
-    from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
-
-    size = config.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    processor = CrateImageProcessor(
-        size={"shortest_edge": round(min(height, width) * resize_over_crop)},
-        crop_size={"height": height, "width": width},
-        num_channels=config.num_channels,
-    )
-    processor.save_pretrained(folder)
-
-
 def write_card(report: ConversionReport, folder: Path) -> None:
     """README.md with what was decided and why."""
     with report.source.open("rb") as file:
@@ -98,6 +82,8 @@ def write_card(report: ConversionReport, folder: Path) -> None:
     dropped = "; ".join(f"`{key}` is dropped: {why}" for key, why in report.dropped.items())
     card = CARD.format(
         title=report.out.name,
+        task=TASKS[report.auto_class],
+        auto_class=report.auto_class,
         file=report.source.name,
         digest=digest,
         layout=report.layout,
@@ -106,5 +92,6 @@ def write_card(report: ConversionReport, folder: Path) -> None:
         parameters=report.parameters,
         dtype=report.dtype,
         dropped=f"{dropped}." if dropped else "Nothing is dropped.",
+        notes="".join(f"\n\nNote: {note}." for note in report.notes),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")

@@ -182,6 +182,18 @@ def test_constants_out_of_range(said, word, tmp_path):
     assert word in refusal(tmp_path, random_crate(), {"heads": 2} | said)
 
 
+@pytest.mark.parametrize(
+    ("said", "flag"),
+    [
+        ({"apply_head": True}, "--apply-head"),
+        ({"patch_size": 4}, "--patch-size"),
+        ({"pad_token_id": 0}, "--pad-token-id"),
+    ],
+)
+def test_what_a_layout_does_not_ask_is_refused(said, flag, tmp_path):
+    assert f"{flag} says nothing about" in refusal(tmp_path, random_alpha(), {"heads": 2} | said)
+
+
 def test_alpha_reads_patches_from_its_kernel(tmp_path):
     state = random_alpha(patch=(4, 2), image=(8, 4), channels=5)
     found = decisions(tmp_path, state, {"heads": 2})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import stat
 
 import pytest
@@ -10,7 +11,7 @@ from tests.oracles.authors_classifiers import random_crate
 from tests.unit.convert.files import reload, save
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
-from whitebox_transformers.convert import convert, writing
+from whitebox_transformers.convert import convert
 from whitebox_transformers.crate import CrateForImageClassification
 from whitebox_transformers.errors import UserError
 
@@ -113,7 +114,7 @@ def test_tied_tensors_become_weights_of_their_own(tmp_path):
 
 
 def test_without_pillow_the_folder_has_no_preprocessor_and_says_so(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(writing.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     report = convert(file, tmp_path / "out", heads=2)
     assert "Pillow" in str(report)
     assert not (tmp_path / "out" / "preprocessor_config.json").exists()

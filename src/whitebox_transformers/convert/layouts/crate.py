@@ -11,19 +11,21 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any, ClassVar
 
-from whitebox_transformers.convert.geometry import (
-    Choices,
-    decide_constants,
-    decide_heads,
-    decide_image,
-    decide_patch,
-)
-from whitebox_transformers.convert.layouts.layout import (
-    Layout,
+from whitebox_transformers.convert.choices import Choices, decide_steps
+from whitebox_transformers.convert.geometry import decide_image, decide_patch
+from whitebox_transformers.convert.heads import decide_heads
+from whitebox_transformers.convert.layouts.classifier import (
+    LAYERS,
+    OUR_LAYERS,
+    ClassifierLayout,
+    decide_pooling,
     depth_of,
+    has_output,
+    head_shapes,
     one_if_square,
     positions_of,
 )
+from whitebox_transformers.convert.layouts.layout import renamed_layers
 from whitebox_transformers.convert.reading import Checkpoint
 from whitebox_transformers.convert.report import Decision
 from whitebox_transformers.crate import CrateConfig
@@ -54,10 +56,11 @@ OUTPUT = {
 HEAD_KEYS = ("head.weight", "head.bias")
 
 
-class Crate(Layout):
+class Crate(ClassifierLayout):
     """``to_patch_embedding``, ``transformer.layers``, ``mlp_head`` and perhaps ``head``."""
 
     name: ClassVar[str] = "CRATE classifier"
+    reads: ClassVar[frozenset[str]] = ClassifierLayout.reads | {"apply_head"}
     resize_over_crop: ClassVar[float] = 256 / 224
 
     def recognises(self, keys: Set[str]) -> bool:
@@ -70,9 +73,7 @@ class Crate(Layout):
         layer = LAYER | (OUTPUT if has_output(keys) else {})
         last = "projection" if choices.apply_head else "linear"
         renamed = {old: f"crate.embeddings.{new}" for old, new in EMBEDDINGS.items()}
-        for i in range(depth_of(keys)):
-            for old, new in layer.items():
-                renamed[f"transformer.layers.{i}.{old}"] = f"crate.stack.layers.{i}.{new}"
+        renamed |= renamed_layers(LAYERS, OUR_LAYERS, layer, depth_of(keys))
         for kind in ("weight", "bias"):
             renamed[f"mlp_head.0.{kind}"] = f"classifier.norm.{kind}"
             renamed[f"mlp_head.1.{kind}"] = f"classifier.{last}.{kind}"
@@ -95,36 +96,30 @@ class Crate(Layout):
                 f"{checkpoint.path}: 'to_patch_embedding.2.weight' has shape "
                 f"{(width, patch_dim)}, but 'to_patch_embedding.1.weight' has {found}"
             )
-        inner, _ = checkpoint.shape("transformer.layers.0.0.fn.qkv.weight", axes=2)
         scores, _ = checkpoint.shape("mlp_head.1.weight", axes=2)
         projection, classes = None, scores
         if choices.apply_head:
             projection, classes = scores, checkpoint.shape("head.weight", axes=2)[0]
-        keys = checkpoint.tensors.keys()
-        depth, positions = depth_of(keys), positions_of(checkpoint, width)
-        heads = decide_heads(checkpoint, choices.heads, width, depth, inner, has_output(keys))
+        shapes, positions = head_shapes(checkpoint, width), positions_of(checkpoint, width)
+        heads = decide_heads(checkpoint, choices.heads, shapes)
         patch, channels = decide_patch(checkpoint, choices, positions, patch_dim)
         image = decide_image(checkpoint, choices, positions, patch.value)
-        constants = decide_constants(checkpoint.metadata, choices)
-        pooling, step_size, threshold = constants
+        pooling = decide_pooling(checkpoint.metadata, choices)
+        step_size, threshold = decide_steps(checkpoint.metadata, choices)
         fields: dict[str, Any] = {
             "image_size": one_if_square(image.value),
             "patch_size": one_if_square(patch.value),
             "num_channels": channels.value,
             "hidden_size": width,
-            "num_hidden_layers": depth,
+            "num_hidden_layers": shapes.depth,
             "num_attention_heads": heads.value,
-            "head_dim": inner // heads.value,
-            "mssa_output": "learned" if has_output(keys) else "identity",
+            "head_dim": shapes.inner // heads.value,
+            "mssa_output": "learned" if has_output(checkpoint.tensors.keys()) else "identity",
             "projection_size": projection,
             "pooling": pooling.value,
             "step_size": step_size.value,
             "threshold": threshold.value,
             "num_labels": classes,
         }
-        return CrateConfig(**fields), [heads, image, patch, channels, *constants]
-
-
-def has_output(keys: Set[str]) -> bool:
-    """Whether any layer has an output matrix; one head of full width has none anywhere."""
-    return any(".fn.to_out." in key for key in keys)
+        decisions = [heads, image, patch, channels, pooling, step_size, threshold]
+        return CrateConfig(**fields), decisions

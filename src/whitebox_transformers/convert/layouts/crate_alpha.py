@@ -10,19 +10,21 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any, ClassVar
 
-from whitebox_transformers.convert.geometry import (
-    Choices,
-    decide_constants,
-    decide_heads,
-    decide_image,
-)
-from whitebox_transformers.convert.layouts.crate import has_output
-from whitebox_transformers.convert.layouts.layout import (
-    Layout,
+from whitebox_transformers.convert.choices import Choices, decide_steps
+from whitebox_transformers.convert.geometry import decide_image
+from whitebox_transformers.convert.heads import decide_heads
+from whitebox_transformers.convert.layouts.classifier import (
+    LAYERS,
+    OUR_LAYERS,
+    ClassifierLayout,
+    decide_pooling,
     depth_of,
+    has_output,
+    head_shapes,
     one_if_square,
     positions_of,
 )
+from whitebox_transformers.convert.layouts.layout import renamed_layers
 from whitebox_transformers.convert.reading import Checkpoint
 from whitebox_transformers.convert.report import Decision
 from whitebox_transformers.crate import CrateConfig
@@ -51,10 +53,11 @@ CLASSIFIER = {
 }
 
 
-class CrateAlpha(Layout):
+class CrateAlpha(ClassifierLayout):
     """``conv1``, ``transformer.layers`` with ``fn.D`` and ``fn.D1``, ``mlp_head``."""
 
     name: ClassVar[str] = "CRATE-alpha classifier"
+    reads: ClassVar[frozenset[str]] = ClassifierLayout.reads - {"patch_size"}
 
     def recognises(self, keys: Set[str]) -> bool:
         return any(
@@ -65,26 +68,20 @@ class CrateAlpha(Layout):
     def names(self, checkpoint: Checkpoint, choices: Choices) -> dict[str, str]:
         keys = checkpoint.tensors.keys()
         layer = LAYER | (OUTPUT if has_output(keys) else {})
-        layers = {
-            f"transformer.layers.{i}.{old}": f"crate.stack.layers.{i}.{new}"
-            for i in range(depth_of(keys))
-            for old, new in layer.items()
-        }
+        layers = renamed_layers(LAYERS, OUR_LAYERS, layer, depth_of(keys))
         return EMBEDDINGS | layers | CLASSIFIER
 
     def configure(
         self, checkpoint: Checkpoint, choices: Choices
     ) -> tuple[CrateConfig, list[Decision]]:
         width, channels, tall, wide = checkpoint.shape("conv1.weight", axes=4)
-        inner, _ = checkpoint.shape("transformer.layers.0.0.fn.qkv.weight", axes=2)
         classes, _ = checkpoint.shape("mlp_head.1.weight", axes=2)
-        keys = checkpoint.tensors.keys()
-        depth, positions = depth_of(keys), positions_of(checkpoint, width)
-        heads = decide_heads(checkpoint, choices.heads, width, depth, inner, has_output(keys))
+        shapes, positions = head_shapes(checkpoint, width), positions_of(checkpoint, width)
+        heads = decide_heads(checkpoint, choices.heads, shapes)
         image = decide_image(checkpoint, choices, positions, (tall, wide))
         # The authors' model always takes the class token and a step of 0.1, whatever a file says.
-        constants = decide_constants({}, choices)
-        pooling, step_size, threshold = constants
+        pooling = decide_pooling({}, choices)
+        step_size, threshold = decide_steps({}, choices)
         fields: dict[str, Any] = {
             "image_size": one_if_square(image.value),
             "patch_size": one_if_square((tall, wide)),
@@ -93,10 +90,10 @@ class CrateAlpha(Layout):
             "layer_norm_eps": 1e-6,
             "classifier_norm_eps": 1e-5,
             "hidden_size": width,
-            "num_hidden_layers": depth,
+            "num_hidden_layers": shapes.depth,
             "num_attention_heads": heads.value,
-            "head_dim": inner // heads.value,
-            "mssa_output": "learned" if has_output(keys) else "identity",
+            "head_dim": shapes.inner // heads.value,
+            "mssa_output": "learned" if has_output(checkpoint.tensors.keys()) else "identity",
             "mssa_output_bias": False,
             "sparsification": "overcomplete",
             "dictionary_ratio": _dictionary_ratio(checkpoint, width),
@@ -109,9 +106,16 @@ class CrateAlpha(Layout):
             "position_init_std": 0.02,
             "num_labels": classes,
         }
-        sizes = [Decision("patch_size", (tall, wide), "shapes")]
-        sizes.append(Decision("num_channels", channels, "shapes"))
-        return CrateConfig(**fields), [heads, image, *sizes, *constants]
+        decisions = [
+            heads,
+            image,
+            Decision("patch_size", (tall, wide), "shapes"),
+            Decision("num_channels", channels, "shapes"),
+            pooling,
+            step_size,
+            threshold,
+        ]
+        return CrateConfig(**fields), decisions
 
 
 def _dictionary_ratio(checkpoint: Checkpoint, width: int) -> int:

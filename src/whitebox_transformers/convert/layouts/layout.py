@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Set
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-from whitebox_transformers.convert.geometry import Choices
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from whitebox_transformers.convert.choices import Choices
 from whitebox_transformers.convert.reading import Checkpoint
 from whitebox_transformers.convert.report import Decision
-from whitebox_transformers.crate import CrateConfig, CrateForImageClassification
-from whitebox_transformers.errors import UserError
+
+
+class Processing(Protocol):
+    """What prepares a model's inputs: an image processor or a tokenizer."""
+
+    def save_pretrained(self, save_directory: str | Path, /) -> Any:
+        """Write its files into a folder."""
+        ...
+
+
+class Companion(NamedTuple):
+    """The processing files to write beside the model, or why there are none."""
+
+    processing: Processing | None
+    note: str | None
 
 
 class Layout(ABC):
@@ -18,17 +35,19 @@ class Layout(ABC):
 
     Attributes:
         name: How it is called in reports and errors.
-        model_class: What it becomes.
-        resize_over_crop: Shorter edge over crop in the authors' evaluation transform.
+        reads: The fields of `Choices` that it asks.
     """
 
     name: ClassVar[str]
-    model_class: ClassVar[type[CrateForImageClassification]] = CrateForImageClassification
-    resize_over_crop: ClassVar[float] = 1.0
+    reads: ClassVar[frozenset[str]]
 
     @abstractmethod
     def recognises(self, keys: Set[str]) -> bool:
         """Whether these bare weight names are of this layout, complete or not."""
+
+    @abstractmethod
+    def model_class(self, checkpoint: Checkpoint) -> type[PreTrainedModel]:
+        """What this file becomes."""
 
     @abstractmethod
     def names(self, checkpoint: Checkpoint, choices: Choices) -> dict[str, str]:
@@ -37,7 +56,7 @@ class Layout(ABC):
     @abstractmethod
     def configure(
         self, checkpoint: Checkpoint, choices: Choices
-    ) -> tuple[CrateConfig, list[Decision]]:
+    ) -> tuple[PreTrainedConfig, list[Decision]]:
         """Settings from shapes, metadata and ``choices``; runs once all names are there.
 
         Raises:
@@ -48,30 +67,29 @@ class Layout(ABC):
         """Weights present that the authors' own forward pass never reads -> why."""
         return {}
 
+    def weight(self, checkpoint: Checkpoint, key: str) -> Tensor:
+        """The weight ``key`` as the converted model stores it."""
+        return checkpoint.tensors[key]
 
-def positions_of(checkpoint: Checkpoint, width: int) -> int:
-    """Number of patches in the position table (1, 1 + patches, width).
+    @abstractmethod
+    def companion(self, checkpoint: Checkpoint, config: PreTrainedConfig) -> Companion:
+        """What prepares inputs for the converted model.
 
-    Raises:
-        UserError: The table has another form.
-    """
-    leading, rows, columns = checkpoint.shape("pos_embedding", axes=3)
-    if leading != 1 or rows < 2 or columns != width:
-        raise UserError(
-            f"{checkpoint.path}: 'pos_embedding' has shape {(leading, rows, columns)}; "
-            f"expected (1, 1 + patches, {width})"
-        )
-    return rows - 1
+        Raises:
+            UserError: It is there and does not fit.
+        """
 
 
-def depth_of(keys: Set[str]) -> int:
-    """Number of layers: one more than the highest index in ``transformer.layers.<i>.``."""
-    prefix = "transformer.layers."
+def layers_below(prefix: str, keys: Set[str]) -> int:
+    """Number of layers: one more than the highest index in ``<prefix><i>.``, at least 1."""
     indices = (key.removeprefix(prefix).split(".")[0] for key in keys if key.startswith(prefix))
     return max((int(index) + 1 for index in indices if index.isdecimal()), default=1)
 
 
-def one_if_square(size: tuple[int, int]) -> int | list[int]:
-    """A size as configurations spell it: one number where both sides agree."""
-    height, width = size
-    return height if height == width else [height, width]
+def renamed_layers(old: str, new: str, layer: dict[str, str], depth: int) -> dict[str, str]:
+    """The names of one layer for all of them, ``<old><i>.<name>`` -> ``<new><i>.<name>``."""
+    return {
+        f"{old}{i}.{theirs}": f"{new}{i}.{ours}"
+        for i in range(depth)
+        for theirs, ours in layer.items()
+    }

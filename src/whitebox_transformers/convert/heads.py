@@ -1,0 +1,99 @@
+"""The number of heads, which a state dict hardly ever shows.
+
+Shapes that leave one possibility decide; the file's own metadata decides where it agrees with the
+shapes; otherwise the user must say. Nothing is guessed: a wrong number of heads gives a model that
+runs and is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from whitebox_transformers.convert.choices import whole_number
+from whitebox_transformers.convert.reading import Checkpoint
+from whitebox_transformers.convert.report import Decision
+from whitebox_transformers.crate import PRESETS
+from whitebox_transformers.errors import UserError
+
+# Constructors of the authors' repositories: width, depth, heads.
+CONSTRUCTORS = {
+    "crate_tiny": (384, 12, 6),
+    "crate_small": (576, 12, 12),
+    "crate_base": (768, 12, 12),
+    "crate_large": (1024, 24, 16),
+    "crate_base_demo": (768, 12, 6),
+    "crate_small_21k": (384, 12, 6),
+    "crate_base_21k": (768, 12, 12),
+    "crate_base_768": (768, 12, 12),
+} | {
+    name.replace("-", "_"): (p["hidden_size"], p["num_hidden_layers"], p["num_attention_heads"])
+    for name, p in PRESETS.items()
+}
+HEAD_FIELDS = ("heads", "num_heads", "n_head", "n_heads", "num_attention_heads")
+
+
+class Shapes(NamedTuple):
+    """What shapes say about heads.
+
+    Attributes:
+        width: Width of a token.
+        depth: Number of layers.
+        inner: Rows of the subspace projection, heads times head width.
+        fitting: The numbers of heads that are possible.
+    """
+
+    width: int
+    depth: int
+    inner: int
+    fitting: Sequence[int]
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors, ascending."""
+    return [k for k in range(1, number + 1) if number % k == 0]
+
+
+def decide_heads(checkpoint: Checkpoint, flag: int | None, shapes: Shapes) -> Decision:
+    """Number of heads.
+
+    Args:
+        checkpoint: The file.
+        flag: What the user says.
+        shapes: What the shapes say.
+
+    Raises:
+        UserError: Nothing decides, or the flag does not fit.
+    """
+    fitting = shapes.fitting
+    allowed = f"{shapes.inner} rows of projections allow {', '.join(map(str, fitting)) or 'none'}"
+    if flag is not None:
+        if flag not in fitting:
+            raise UserError(f"--heads {flag} does not fit {checkpoint.path}: {allowed}")
+        return Decision("heads", flag, "flag")
+    if len(fitting) == 1:
+        return Decision("heads", fitting[0], "shapes")
+    named = _heads_in_metadata(checkpoint.metadata, shapes)
+    if named and named[0] in fitting:
+        return Decision("heads", named[0], f"metadata: {named[1]}")
+    arch = checkpoint.metadata.get("arch")
+    remark = f" (its arch {arch!r} has other shapes)" if isinstance(arch, str) else ""
+    raise UserError(
+        f"{checkpoint.path} does not say how many heads it has{remark}: give --heads; {allowed}"
+    )
+
+
+def _heads_in_metadata(metadata: dict[str, Any], shapes: Shapes) -> tuple[int, str] | None:
+    for field in HEAD_FIELDS:
+        heads = whole_number(metadata.get(field))
+        if heads is not None:
+            return heads, f"{field} = {heads}"
+    head_dim = whole_number(metadata.get("dim_head"))
+    if head_dim and shapes.inner % head_dim == 0:
+        return shapes.inner // head_dim, f"dim_head = {head_dim}"
+    arch = metadata.get("arch")
+    if isinstance(arch, str):
+        known = CONSTRUCTORS.get(arch.lower().replace("-", "_"))
+        if known and known[:2] == (shapes.width, shapes.depth) and shapes.inner == shapes.width:
+            return known[2], f"arch = {arch}"
+    return None
