@@ -14,8 +14,10 @@ from importlib.metadata import version
 
 from whitebox_transformers.crate import (
     CrateBackbone,
+    CrateBertConfig,
     CrateConfig,
     CrateForImageClassification,
+    CrateGPTConfig,
     CrateImageProcessor,
     CrateModel,
     fold,
@@ -26,8 +28,10 @@ __version__ = version("whitebox-transformers")
 
 __all__ = [
     "CrateBackbone",
+    "CrateBertConfig",
     "CrateConfig",
     "CrateForImageClassification",
+    "CrateGPTConfig",
     "CrateImageProcessor",
     "CrateModel",
     "UserError",

@@ -12,7 +12,7 @@ import yaml
 from transformers import PreTrainedConfig
 from typer.main import get_command
 
-from whitebox_transformers.crate import CrateConfig
+from whitebox_transformers.crate import CrateBertConfig, CrateConfig, CrateGPTConfig
 from whitebox_transformers.training.recipe import recipe_from_dict
 from whitebox_transformers_cli.app import app
 
@@ -28,8 +28,9 @@ LABELS = re.findall(r"^:label: (\S+)$", MATHEMATICS, flags=re.MULTILINE)
 
 INHERITED = {field.name for field in dataclasses.fields(PreTrainedConfig)}
 OWN_FIELDS = [
-    field.name
-    for field in dataclasses.fields(CrateConfig)
+    (config, field.name)
+    for config in (CrateConfig, CrateGPTConfig, CrateBertConfig)
+    for field in dataclasses.fields(config)
     if field.name not in INHERITED and not field.name.startswith("_")
 ]
 
@@ -91,9 +92,14 @@ def test_every_page_is_in_a_table_of_contents():
         assert page == "index" or re.search(rf"^{page}$", PAGES["index"], flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", OWN_FIELDS)
-def test_every_field_of_the_configuration_is_explained(name):
-    assert re.search(rf"^\s*{name}: ", CrateConfig.__doc__ or "", flags=re.MULTILINE)
+@pytest.mark.parametrize(("config", "name"), OWN_FIELDS)
+def test_every_field_of_the_configurations_is_explained(config, name):
+    """In the class that has it or in one of ours that it extends, all of which the page shows."""
+    ours = [base for base in config.__mro__ if base.__module__.startswith("whitebox_transformers")]
+    explained = "\n".join(base.__doc__ or "" for base in ours)
+    assert re.search(rf"^\s*{name}: ", explained, flags=re.MULTILINE)
+    shown = re.findall(r"\.\. autoclass:: (\S+)", PAGES["configuration"])
+    assert {f"{base.__module__}.{base.__name__}" for base in ours} <= set(shown)
 
 
 @pytest.mark.parametrize("name", get_command(app).commands)

@@ -10,6 +10,8 @@ from transformers import (
 from transformers.utils import is_vision_available
 
 from .configuration_crate import CrateConfig
+from .configuration_crate_bert import CrateBertConfig
+from .configuration_crate_gpt import CrateGPTConfig
 from .folding import fold
 from .image_processing_crate import CrateImageProcessor
 from .modeling_crate import (
@@ -18,9 +20,11 @@ from .modeling_crate import (
     CrateModel,
     CratePreTrainedModel,
 )
-from .presets import PRESETS
+from .presets import BERT_PRESETS, GPT_PRESETS, PRESETS
 
-AutoConfig.register(CrateConfig.model_type, CrateConfig, exist_ok=True)
+for _config in (CrateConfig, CrateGPTConfig, CrateBertConfig):
+    AutoConfig.register(_config.model_type, _config, exist_ok=True)
+    _config.register_for_auto_class()
 AutoModel.register(CrateConfig, CrateModel, exist_ok=True)
 AutoModelForImageClassification.register(CrateConfig, CrateForImageClassification, exist_ok=True)
 AutoBackbone.register(CrateConfig, CrateBackbone, exist_ok=True)
@@ -35,17 +39,20 @@ if is_vision_available():
 
 # save_pretrained then ships this folder's files, so that a checkpoint also loads, with
 # trust_remote_code, where this package is not installed.
-CrateConfig.register_for_auto_class()
 CrateModel.register_for_auto_class("AutoModel")
 CrateForImageClassification.register_for_auto_class("AutoModelForImageClassification")
 CrateBackbone.register_for_auto_class("AutoBackbone")
 CrateImageProcessor.register_for_auto_class()
 
 __all__ = [
+    "BERT_PRESETS",
+    "GPT_PRESETS",
     "PRESETS",
     "CrateBackbone",
+    "CrateBertConfig",
     "CrateConfig",
     "CrateForImageClassification",
+    "CrateGPTConfig",
     "CrateImageProcessor",
     "CrateModel",
     "CratePreTrainedModel",

@@ -1,27 +1,46 @@
-"""The sizes that the papers name, as fields of ``CrateConfig``."""
+"""The sizes that the papers name, as fields of the configurations."""
 
 
-def _crate(width: int, depth: int, heads: int, patch: int) -> dict:
+def _size(width: int, depth: int, heads: int) -> dict:
     return {
         "hidden_size": width,
         "num_hidden_layers": depth,
         "num_attention_heads": heads,
-        "patch_size": patch,
     }
+
+
+# Two proximal steps from zero on four atoms a width: the dictionary of CRATE-LM and CRATE-alpha.
+OVERCOMPLETE = {"sparsification": "overcomplete", "dictionary_ratio": 4, "ista_iterations": 2}
+# CRATE-alpha's own three changes.
+ALPHA = OVERCOMPLETE | {
+    "layer_norm_eps": 1e-6,
+    "mssa_output_bias": False,
+    "synthesis": "separate",
+    "ista_residual": True,
+}
+# GPT-2's byte-level BPE, padded to a multiple of 64 as the authors pad it.
+GPT2_TOKENS = {"vocab_size": 50304, "bos_token_id": 50256, "eos_token_id": 50256}
+
+
+def _crate(width: int, depth: int, heads: int, patch: int) -> dict:
+    return _size(width, depth, heads) | {"patch_size": patch}
 
 
 def _crate_alpha(width: int, depth: int, heads: int, patch: int) -> dict:
-    return _crate(width, depth, heads, patch) | {
-        "patch_embedding": "conv",
-        "layer_norm_eps": 1e-6,
-        "mssa_output_bias": False,
-        "sparsification": "overcomplete",
-        "dictionary_ratio": 4,
-        "ista_iterations": 2,
-        "synthesis": "separate",
-        "ista_residual": True,
-        "position_init_std": 0.02,
-    }
+    ours = {"patch_embedding": "conv", "position_init_std": 0.02}
+    return _crate(width, depth, heads, patch) | ALPHA | ours
+
+
+def _crate_gpt(width: int, depth: int, heads: int) -> dict:
+    return _size(width, depth, heads) | GPT2_TOKENS
+
+
+def _crate_lm(width: int, depth: int, heads: int) -> dict:
+    return _crate_gpt(width, depth, heads) | OVERCOMPLETE | {"final_norm": True}
+
+
+def _crate_gpt_alpha(width: int, depth: int, heads: int) -> dict:
+    return _crate_gpt(width, depth, heads) | ALPHA | {"final_norm": True}
 
 
 # Supervised sizes: arXiv 2311.13110 (patch 16); patch 8 follows the segmentation paper
@@ -38,4 +57,31 @@ PRESETS: dict[str, dict] = {
     "crate-alpha-small": _crate_alpha(576, 12, 12, 16),
     "crate-alpha-base": _crate_alpha(768, 12, 12, 16),
     "crate-alpha-large-patch14": _crate_alpha(1024, 24, 16, 14),
+}
+
+# CRATE-GPT: arXiv 2311.13110 and the authors' code, whose sizes are GPT-2's.
+# CRATE-LM: arXiv 2410.16443, overcomplete and with a final LayerNorm.
+# alpha: the block of arXiv 2405.20299 in a language model; attention-only: Z + MSSA(LN Z) alone.
+# Both add to the residual stream, which then needs the final LayerNorm.
+GPT_PRESETS: dict[str, dict] = {
+    "crate-gpt-1l": _crate_gpt(512, 1, 8),
+    "crate-gpt-base": _crate_gpt(768, 12, 12),
+    "crate-gpt-medium": _crate_gpt(1024, 24, 16),
+    "crate-gpt-large": _crate_gpt(1280, 36, 20),
+    "crate-gpt-xl": _crate_gpt(1600, 48, 25),
+    "crate-lm-1l-512": _crate_lm(512, 1, 4),
+    "crate-lm-1l": _crate_lm(768, 1, 12),
+    "crate-lm-2l": _crate_lm(768, 2, 12),
+    "crate-lm-3l": _crate_lm(768, 3, 12),
+    "crate-lm-6l": _crate_lm(768, 6, 12),
+    "crate-lm-12l": _crate_lm(768, 12, 12),
+    "crate-gpt-alpha-base": _crate_gpt_alpha(768, 12, 12),
+    "crate-gpt-attention-only-base": _crate_gpt(768, 12, 12)
+    | {"sparsification": "none", "final_norm": True},
+}
+
+# CRATE-BERT: arXiv 2311.13110 and the authors' pull request; RoBERTa's vocabulary and positions.
+BERT_PRESETS: dict[str, dict] = {
+    "crate-bert-medium": _size(512, 8, 8),
+    "crate-bert-base": _size(768, 12, 12),
 }

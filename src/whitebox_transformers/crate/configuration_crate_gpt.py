@@ -1,0 +1,42 @@
+"""Configuration of CRATE-GPT and CRATE-LM."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from huggingface_hub.dataclasses import strict
+
+from .configuration_text import TextConfig
+from .presets import GPT_PRESETS
+
+
+@strict
+class CrateGPTConfig(TextConfig):
+    """What a causal language model of the family is made of. Defaults are CRATE-GPT-Base.
+
+    The fields of :class:`.configuration_operators.OperatorConfig` and
+    :class:`.configuration_text.TextConfig`, and:
+
+    Args:
+        use_cache: Keep u of past tokens while generating.
+
+    Raises:
+        ValueError: As for the shared fields, or ``sparsification='majorizer'``.
+    """
+
+    model_type = "crate_gpt"
+    keys_to_ignore_at_inference = ["past_key_values"]
+    presets: ClassVar[dict[str, dict[str, Any]]] = GPT_PRESETS
+    is_causal: ClassVar[bool] = True
+
+    use_cache: bool = True
+
+    def _check(self, unknown: Iterable[str]) -> None:
+        super()._check(unknown)
+        if self.sparsification == "majorizer":
+            raise ValueError(
+                "sparsification='majorizer' takes its step from the number of tokens in the "
+                "sequence, which a causal model does not know; use 'ista' or 'overcomplete'."
+            )
+
+
+__all__ = ["GPT_PRESETS", "CrateGPTConfig"]

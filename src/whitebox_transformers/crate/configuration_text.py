@@ -1,0 +1,89 @@
+"""Configuration that the text models of the family share."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+
+from .configuration_operators import OperatorConfig
+
+TokenIds = int | list[int] | None
+
+
+@strict
+class TextConfig(OperatorConfig):
+    """What a text model of the family is made of, besides its layers.
+
+    The fields of :class:`.configuration_operators.OperatorConfig`, and:
+
+    Args:
+        vocab_size: Number of tokens in the vocabulary.
+        max_position_embeddings: Longest sequence, in tokens. With learned positions it is the
+            length of their table; with other positions it costs nothing and may be raised.
+        position_embedding_type: ``learned`` adds a table to the embedding, ``rotary`` rotates u
+            where tokens are compared (the values that are averaged stay unrotated), ``none``
+            leaves order to the causal mask and the window.
+        rope_theta: Base of the rotation frequencies.
+        final_norm: LayerNorm on Z^L.
+        final_norm_eps: Epsilon of that LayerNorm.
+        type_vocab_size: Number of token types, or 0 for none.
+        embedding_norm_eps: Epsilon of a LayerNorm on the embedding, or ``None`` for no LayerNorm.
+        initializer_range: Standard deviation of fresh embeddings and linear maps; dictionaries
+            are drawn as in every model of the family.
+        tie_word_embeddings: Use the embedding matrix as the vocabulary matrix of the output.
+        pad_token_id: Token that fills batches of unequal length.
+        bos_token_id: Token that begins a sequence.
+        eos_token_id: Token that ends a sequence, or several of them.
+
+    Raises:
+        ValueError: As for the shared fields, a special token outside the vocabulary, or a layer
+            without compression, in which no token would see another.
+    """
+
+    setters = OperatorConfig.setters | {"output_attentions"}
+    read_by = OperatorConfig.read_by | {"rope_theta": ("position_embedding_type", ("rotary",))}
+    counts = (*OperatorConfig.counts, "vocab_size", "max_position_embeddings")
+    not_negative = (*OperatorConfig.not_negative, "type_vocab_size", "initializer_range")
+    positive = (*OperatorConfig.positive, "rope_theta", "final_norm_eps")
+
+    vocab_size: int = 50304
+    max_position_embeddings: int = 1024
+    position_embedding_type: Literal["learned", "rotary", "none"] = "learned"
+    rope_theta: float | int = 10000.0
+    final_norm: bool = False
+    final_norm_eps: float | int = 1e-5
+    type_vocab_size: int = 0
+    embedding_norm_eps: float | int | None = None
+    initializer_range: float | int = 0.02
+    tie_word_embeddings: bool = True
+    pad_token_id: int | None = None
+    bos_token_id: int | None = None
+    eos_token_id: TokenIds = None
+
+    def _check(self, unknown: Iterable[str]) -> None:
+        super()._check(unknown)
+        if self.compression == "none":
+            raise ValueError(
+                "compression='none' in a text model: no token would see another; use 'mssa' or "
+                "'attention'."
+            )
+        if self.embedding_norm_eps is not None and not self.embedding_norm_eps > 0:
+            raise ValueError(
+                f"embedding_norm_eps={self.embedding_norm_eps} must be positive, or None."
+            )
+        if self.position_embedding_type == "rotary" and self.head_dim % 2:
+            raise ValueError(
+                f"position_embedding_type='rotary' turns pairs of coordinates, but head_dim="
+                f"{self.head_dim} is odd; set an even head_dim."
+            )
+        for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+            value = getattr(self, name)
+            for token in value if isinstance(value, list) else [value]:
+                if token is not None and not 0 <= token < self.vocab_size:
+                    raise ValueError(
+                        f"{name}={token} is not in a vocabulary of {self.vocab_size} tokens; ids "
+                        f"run from 0 to {self.vocab_size - 1}."
+                    )
+
+
+__all__ = ["TextConfig"]
