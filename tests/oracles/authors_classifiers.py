@@ -10,9 +10,8 @@ import math
 
 import torch
 import torch.nn.functional as F
+from tests.oracles.authors_weights import Draw, State, linear, norm
 from torch import Tensor
-
-State = dict[str, Tensor]
 
 
 def random_crate(
@@ -29,10 +28,10 @@ def random_crate(
     seed=0,
 ) -> State:
     """A random supervised CRATE; ``demo_classes`` adds the demo checkpoint's ``head``."""
-    draw = _Draw(seed)
+    draw = Draw(seed)
     positions = image[0] // patch[0] * (image[1] // patch[1])
     pixels = channels * patch[0] * patch[1]
-    state = draw.embedding(positions, width)
+    state = _embedding(draw, positions, width)
     state |= draw.norm("to_patch_embedding.1", pixels)
     state |= draw.linear("to_patch_embedding.2", width, pixels)
     state |= draw.norm("to_patch_embedding.3", width)
@@ -65,8 +64,8 @@ def random_alpha(
     seed=0,
 ) -> State:
     """A random CRATE-alpha."""
-    draw = _Draw(seed)
-    state = draw.embedding(image[0] // patch[0] * (image[1] // patch[1]), width)
+    draw = Draw(seed)
+    state = _embedding(draw, image[0] // patch[0] * (image[1] // patch[1]), width)
     state["conv1.weight"] = draw(width, channels, *patch)
     state["conv1.bias"] = draw(width)
     for i in range(depth):
@@ -86,19 +85,19 @@ def crate_logits(
     state: State, images: Tensor, *, heads, patch=(4, 4), eta=0.1, lam=0.1, pool="cls"
 ) -> Tensor:
     """The supervised classifier: images (B, C, H, W) to the output of ``mlp_head``."""
-    z = _norm(state, "to_patch_embedding.1", channel_fastest_patches(images, patch))
-    z = _norm(state, "to_patch_embedding.3", _linear(state, "to_patch_embedding.2", z))
+    z = norm(state, "to_patch_embedding.1", channel_fastest_patches(images, patch))
+    z = norm(state, "to_patch_embedding.3", linear(state, "to_patch_embedding.2", z))
     z = _with_positions(state, z)
     for i in range(_depth(state)):
         layer = f"transformer.layers.{i}"
-        z = z + _mssa(state, f"{layer}.0.fn", _norm(state, f"{layer}.0.norm", z), heads)
-        v = _norm(state, f"{layer}.1.norm", z)
+        z = z + _mssa(state, f"{layer}.0.fn", norm(state, f"{layer}.0.norm", z), heads)
+        v = norm(state, f"{layer}.1.norm", z)
         dictionary = state[f"{layer}.1.fn.weight"]
         reconstruction = v @ dictionary.T
         gradient = reconstruction @ dictionary - v @ dictionary
         z = (v - eta * gradient - eta * lam).relu()
     feature = z[:, 0] if pool == "cls" else z.mean(dim=1)
-    return _linear(state, "mlp_head.1", _norm(state, "mlp_head.0", feature))
+    return linear(state, "mlp_head.1", norm(state, "mlp_head.0", feature))
 
 
 def alpha_logits(state: State, images: Tensor, *, heads, eta=0.1, lam=0.1) -> Tensor:
@@ -108,13 +107,13 @@ def alpha_logits(state: State, images: Tensor, *, heads, eta=0.1, lam=0.1) -> Te
     z = _with_positions(state, z.flatten(2).mT)
     for i in range(_depth(state)):
         layer = f"transformer.layers.{i}"
-        z = z + _mssa(state, f"{layer}.0.fn", _norm(state, f"{layer}.0.norm", z, 1e-6), heads)
-        v = _norm(state, f"{layer}.1.norm", z, 1e-6)
+        z = z + _mssa(state, f"{layer}.0.fn", norm(state, f"{layer}.0.norm", z, 1e-6), heads)
+        v = norm(state, f"{layer}.1.norm", z, 1e-6)
         analysis, synthesis = state[f"{layer}.1.fn.D"], state[f"{layer}.1.fn.D1"]
         first = (eta * (v @ analysis) - eta * lam).relu()
         second = (first - eta * ((first @ analysis.T - v) @ analysis) - eta * lam).relu()
         z = z + second @ synthesis.T
-    return _linear(state, "mlp_head.1", _norm(state, "mlp_head.0", z[:, 0]))
+    return linear(state, "mlp_head.1", norm(state, "mlp_head.0", z[:, 0]))
 
 
 def channel_fastest_patches(images: Tensor, patch: tuple[int, int]) -> Tensor:
@@ -136,7 +135,7 @@ def _mssa(state: State, name: str, y: Tensor, heads: int) -> Tensor:
         scores = w @ w.mT / math.sqrt(w.shape[-1])
         averages.append(scores.softmax(-1) @ w)
     step = torch.cat(averages, dim=-1)
-    return _linear(state, f"{name}.to_out.0", step) if f"{name}.to_out.0.weight" in state else step
+    return linear(state, f"{name}.to_out.0", step) if f"{name}.to_out.0.weight" in state else step
 
 
 def _with_positions(state: State, z: Tensor) -> Tensor:
@@ -144,39 +143,12 @@ def _with_positions(state: State, z: Tensor) -> Tensor:
     return torch.cat([token, z], dim=1) + state["pos_embedding"]
 
 
-def _norm(state: State, name: str, z: Tensor, eps: float = 1e-5) -> Tensor:
-    centred = z - z.mean(-1, keepdim=True)
-    scaled = centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt()
-    return scaled * state[f"{name}.weight"] + state[f"{name}.bias"]
-
-
-def _linear(state: State, name: str, z: Tensor) -> Tensor:
-    return F.linear(z, state[f"{name}.weight"], state.get(f"{name}.bias"))
-
-
 def _depth(state: State) -> int:
     return sum(key.endswith(".0.fn.qkv.weight") for key in state)
 
 
-class _Draw:
-    """Random weights, large enough that every part of the network matters."""
-
-    def __init__(self, seed: int):
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def __call__(self, *shape: int) -> Tensor:
-        fan_in = math.prod(shape[1:]) or 1
-        return torch.randn(shape, generator=self.generator) * (2 / fan_in) ** 0.5
-
-    def norm(self, name: str, width: int) -> State:
-        noise = 0.3 * torch.randn(2, width, generator=self.generator)
-        return {f"{name}.weight": 1 + noise[0], f"{name}.bias": noise[1]}
-
-    def linear(self, name: str, rows: int, columns: int) -> State:
-        return {f"{name}.weight": self(rows, columns), f"{name}.bias": 0.1 * self(rows, 1)[:, 0]}
-
-    def embedding(self, positions: int, width: int) -> State:
-        return {
-            "pos_embedding": torch.randn(1, positions + 1, width, generator=self.generator),
-            "cls_token": torch.randn(1, 1, width, generator=self.generator),
-        }
+def _embedding(draw: Draw, positions: int, width: int) -> State:
+    return {
+        "pos_embedding": torch.randn(1, positions + 1, width, generator=draw.generator),
+        "cls_token": torch.randn(1, 1, width, generator=draw.generator),
+    }

@@ -49,7 +49,7 @@ def test_crate(case, tmp_path):
     said |= {"step_size": function.get("eta"), "threshold": function.get("lam")}
     report = convert(file, tmp_path / "out", **said)
     size = shape.get("image", (16, 16))
-    images = torch.randn(2, shape.get("channels", 3), *size)
+    images = draw_images(shape.get("channels", 3), size)
     compare(report, state, images, lambda s: crate_logits(s, images, **function))
 
 
@@ -67,7 +67,7 @@ def test_alpha(case, tmp_path):
     shape, heads, said = ALPHA_CASES[case]
     state = random_alpha(**shape)
     report = convert(save(tmp_path / "a.pth", state), tmp_path / "out", heads=heads, **said)
-    images = torch.randn(2, shape.get("channels", 3), 16, 16)
+    images = draw_images(shape.get("channels", 3))
     compare(report, state, images, lambda s: alpha_logits(s, images, heads=heads))
 
 
@@ -77,7 +77,7 @@ def test_demo_checkpoint_is_the_authors_function_and_lists_the_unused_head(tmp_p
     report = convert(file, tmp_path / "out", heads=2)
     assert set(report.dropped) == {"head.weight", "head.bias"}
     assert "head.weight" in str(report)
-    images = torch.randn(2, 3, 16, 16)
+    images = draw_images()
     compare(report, state, images, lambda s: crate_logits(s, images, heads=2))
 
 
@@ -86,7 +86,7 @@ def test_demo_head_follows_on_request(tmp_path):
     file = save(tmp_path / "crate-demo.pth", {"model": state})
     report = convert(file, tmp_path / "out", heads=2, apply_head=True)
     assert not report.dropped
-    images = torch.randn(2, 3, 16, 16)
+    images = draw_images()
 
     def classes(s):
         return crate_logits(s, images, heads=2) @ s["head.weight"].T + s["head.bias"]
@@ -99,6 +99,10 @@ def test_patches_run_row_by_row_with_the_channel_fastest():
     first, second = channel_fastest_patches(images, (2, 3))[0, :2]
     assert first.tolist() == [0, 24, 1, 25, 2, 26, 6, 30, 7, 31, 8, 32]
     assert second.tolist() == [3, 27, 4, 28, 5, 29, 9, 33, 10, 34, 11, 35]
+
+
+def draw_images(channels=3, size=(16, 16)):
+    return torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(0))
 
 
 def compare(report, state, images, function):
