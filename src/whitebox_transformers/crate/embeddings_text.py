@@ -56,32 +56,4 @@ class TextEmbeddings(nn.Module):
         return self.dropout(z)
 
 
-def check_token_ids(input_ids: torch.Tensor, vocab_size: int, training: bool) -> None:
-    """Refuse ids outside the vocabulary before they reach the embedding.
-
-    Reading values waits for an accelerator, so that training on one leaves this to PyTorch, and
-    a compiled or exported graph has no place for it.
-
-    Args:
-        input_ids: (B, N).
-        vocab_size: Number of tokens V.
-        training: Whether the model is in training mode.
-
-    Raises:
-        ValueError: An id outside 0 .. V - 1, named with its place.
-    """
-    unseen = torch.compiler.is_compiling() or input_ids.is_meta
-    if unseen or (training and input_ids.device.type != "cpu"):
-        return
-    smallest, largest = (int(bound) for bound in torch.aminmax(input_ids))
-    if smallest >= 0 and largest < vocab_size:
-        return
-    row, column = ((input_ids < 0) | (input_ids >= vocab_size)).nonzero()[0].tolist()
-    raise ValueError(
-        f"input_ids[{row}, {column}] = {int(input_ids[row, column])} is not in a vocabulary of "
-        f"{vocab_size} tokens; ids run from 0 to {vocab_size - 1}. Use the tokenizer that was "
-        f"saved with the model."
-    )
-
-
-__all__ = ["TextEmbeddings", "check_token_ids"]
+__all__ = ["TextEmbeddings"]
