@@ -4,9 +4,9 @@
         --grid train.learning_rate=1e-3,3e-3
 
 The grid is the product of the values given, the same for both arms, at most 12 runs each, on the
-seed ``--tuning-seed``; the best by validation accuracy is kept. Without ``--grid`` the recipe is
-taken as it is. Runs are resumed, so an interrupted call may be given again. The table holds mean
-and spread over seeds and the paired difference with its standard error.
+seed ``--tuning-seed``; the best by the task's validation score is kept. Without ``--grid`` the
+recipe is taken as it is. Runs are resumed, so an interrupted call may be given again. The table
+holds mean and spread over seeds and the paired difference with its standard error.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.records import write_result
+from whitebox_transformers.tasks import task_of
+from whitebox_transformers.tasks.recipe import Recipe
+from whitebox_transformers.tasks.task import Score
 from whitebox_transformers.training.compare import check_equal_parameters, comparison_arms
-from whitebox_transformers.training.recipe import Recipe, load_recipe
+from whitebox_transformers.training.recipe import load_recipe
 from whitebox_transformers.training.run import RunResult, train
 
 MOST_TUNING_RUNS = 12
@@ -64,20 +67,28 @@ def tune(options: argparse.Namespace) -> tuple[list[list[str]], list[list[dict]]
     for overrides in points:
         arms = arms_of(options.recipe, overrides, options.tuning_seed, options.runs / "tuning")
         for arm, found in zip(arms, trials, strict=True):
-            result = train(arm)
-            found.append({"overrides": overrides, "validation": result.validation_accuracy})
+            validation = train(arm).validation[headline(arm).key]
+            found.append({"overrides": overrides, "validation": validation})
             print(arm.model.family, found[-1], flush=True)
-    best = [max(found, key=lambda trial: trial["validation"])["overrides"] for found in trials]
+    rank = headline(arms[0]).rank
+    best = [
+        max(found, key=lambda trial: rank(trial["validation"]))["overrides"] for found in trials
+    ]
     return best, trials
 
 
-def summary(results: list[RunResult], chosen: list[str]) -> dict:
+def headline(recipe: Recipe) -> Score:
+    """The score that the task chooses by."""
+    return task_of(recipe).selection[0]
+
+
+def summary(results: list[RunResult], score: Score, chosen: list[str]) -> dict:
     """One row: mean and spread of an arm over its seeds."""
-    accuracies = [result.test_accuracy for result in results]
+    values = [result.scores[score.key] for result in results]
     return {
-        "what": f"{results[0].family}, test accuracy",
-        "mean": statistics.mean(accuracies),
-        "spread": statistics.stdev(accuracies) if len(accuracies) > 1 else math.nan,
+        "what": f"{results[0].family}, test {score.title}",
+        "mean": statistics.mean(values),
+        "spread": statistics.stdev(values) if len(values) > 1 else math.nan,
         "seeds": len(results),
         "parameters": results[0].parameters,
         "CPU minutes a run": statistics.mean(cpu_seconds(result) for result in results) / 60,
@@ -95,20 +106,22 @@ def record_of(result: RunResult) -> dict:
     return {
         "family": result.family,
         "seed": json.loads((result.folder / "run.json").read_text())["seed"],
-        "test_accuracy": result.test_accuracy,
-        "validation_accuracy": result.validation_accuracy,
+        **{f"test_{key}": value for key, value in result.scores.items()},
+        **{f"validation_{key}": value for key, value in result.validation.items()},
         "seconds": result.seconds,
         "cpu_seconds": cpu_seconds(result),
         "validation": curve,
     }
 
 
-def paired_difference(white: list[RunResult], black: list[RunResult]) -> dict:
+def paired_difference(white: list[RunResult], black: list[RunResult], score: Score) -> dict:
     """White minus black, seed by seed."""
-    deltas = [a.test_accuracy - b.test_accuracy for a, b in zip(white, black, strict=True)]
+    pairs = zip(white, black, strict=True)
+    deltas = [a.scores[score.key] - b.scores[score.key] for a, b in pairs]
     mean = statistics.mean(deltas)
     error = statistics.stdev(deltas) / math.sqrt(len(deltas)) if len(deltas) > 1 else math.nan
-    verdict = "not below" if mean >= -error else "below"
+    worse = "below" if score.higher_is_better else "above"
+    verdict = f"not {worse}" if score.rank(mean) >= -error else worse
     return {
         "what": f"white box minus black box ({verdict})",
         "mean": mean,
@@ -128,8 +141,9 @@ def main() -> None:
                 check_equal_parameters(arms)
             results[index].append(train(arms[index]))
             print(seed, results[index][-1], flush=True)
-    rows = [summary(found, chosen) for found, chosen in zip(results, best, strict=True)]
-    rows.append(paired_difference(*results))
+    score = headline(arms[0])
+    rows = [summary(found, score, chosen) for found, chosen in zip(results, best, strict=True)]
+    rows.append(paired_difference(*results, score))
     settings = {key: str(value) for key, value in vars(options).items() if key != "out"}
     path = write_result(
         f"learning_{options.recipe.stem}",

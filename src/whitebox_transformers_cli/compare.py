@@ -12,15 +12,6 @@ from whitebox_transformers_cli.shipped import chosen_recipe
 if TYPE_CHECKING:
     from whitebox_transformers.training.compare import Comparison, Row
 
-COLUMNS = (
-    "model",
-    "parameters",
-    "test\naccuracy",
-    "seconds",
-    "compression\nfirst -> last",
-    "non-zero share\nfirst -> last",
-)
-
 
 def compare(recipe: RecipeName, overrides: Overrides = None, smoke: Smoke = False) -> None:
     """Train a white box and its black box, print the pair.
@@ -35,8 +26,8 @@ def compare(recipe: RecipeName, overrides: Overrides = None, smoke: Smoke = Fals
 
     pair = carry_out(chosen_recipe(recipe, overrides, smoke))
     inspected = inspect(pair.rows[0].result.folder, comparison=pair)
-    print_table(_title(pair), COLUMNS, [_cells(row) for row in pair.rows])
-    typer.echo("First -> last layer, means over validation images.")
+    print_table(_title(pair), _columns(pair), [_cells(pair, row) for row in pair.rows])
+    typer.echo(f"First -> last layer, means over validation {pair.task.unit}.")
     typer.echo("Compression: R^c in nats, `published` convention, at the layer's input.")
     typer.echo("Non-zero share: entries of the layer's output that are not zero.")
     typer.echo(f"page: {inspected.html}")
@@ -46,11 +37,22 @@ def _title(pair: Comparison) -> str:
     return f"White box and black box, parameters {pair.parameter_ratio - 1:+.2%}"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _columns(pair: Comparison) -> tuple[str, ...]:
+    return (
+        "model",
+        "parameters",
+        *(f"{split}\n{score.title}" for split, score in pair.task.compared),
+        "seconds",
+        "compression\nfirst -> last",
+        "non-zero share\nfirst -> last",
+    )
+
+
+def _cells(pair: Comparison, row: Row) -> tuple[str, ...]:
     return (
         row.result.family,
         f"{row.result.parameters:,}",
-        f"{row.result.test_accuracy:.2%}",
+        *(score.show(row.result.on(split)[score.key]) for split, score in pair.task.compared),
         f"{row.result.seconds:.0f}",
         _ends(row.compression, "{:.1f}"),
         _ends(row.nonzero, "{:.1%}"),

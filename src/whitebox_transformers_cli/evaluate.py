@@ -14,13 +14,11 @@ def evaluate(
     split: Annotated[str, typer.Option("--split", help="train, validation or test.")] = "test",
 ) -> None:
     """Measure a finished run on one of its splits."""
-    from whitebox_transformers.evaluation.classification import evaluate as measure
+    from whitebox_transformers.evaluation.finished_run import evaluate as measure
+    from whitebox_transformers.tasks import task_of
+    from whitebox_transformers.training.run_folder import find_run, recipe_of
     from whitebox_transformers_cli.tables import print_table
 
     scores = measure(run, split)
-    rows = [("accuracy", f"{scores['accuracy']:.2%}")]
-    if "top5_accuracy" in scores:
-        rows.append(("top-5 accuracy", f"{scores['top5_accuracy']:.2%}"))
-    rows += [("cross-entropy", f"{scores['loss']:.4f}"), ("images", f"{scores['images']:,}")]
-    rows += [(f"class {name}", f"{share:.2%}") for name, share in scores["class_accuracy"].items()]
+    rows = task_of(recipe_of(find_run(run))).describe(scores)
     print_table(f"{run}, {split} split", ("measure", "value"), rows)

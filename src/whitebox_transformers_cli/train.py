@@ -23,15 +23,21 @@ def train(
 
     Interrupted and called again, the run goes on where it stopped and ends with the same weights.
     """
+    from whitebox_transformers.tasks import task_of
     from whitebox_transformers.training.run import train as carry_out
 
-    result = carry_out(chosen_recipe(recipe, overrides, smoke), out)
+    chosen = chosen_recipe(recipe, overrides, smoke)
+    result = carry_out(chosen, out)
     if result.already_finished:
         typer.echo("This run was finished already; nothing was trained.")
+    score = task_of(chosen).selection[0]
+    scores = [
+        f"{split} {score.title} {score.show(result.on(split)[score.key])}"
+        for split in ("validation", "test")
+    ]
     typer.echo(
-        f"{result.family}: {result.parameters:,} parameters, "
-        f"validation accuracy {result.validation_accuracy:.2%}, "
-        f"test accuracy {result.test_accuracy:.2%}, {result.seconds:.0f} s"
+        f"{result.family}: {result.parameters:,} parameters, {', '.join(scores)}, "
+        f"{result.seconds:.0f} s"
     )
     typer.echo(f"run folder: {result.folder}")
     typer.echo(f"look inside: wbt inspect {result.folder}")

@@ -11,10 +11,11 @@ from transformers import AutoModelForImageClassification, TrainerCallback, pipel
 
 from whitebox_transformers.analysis import untrained
 from whitebox_transformers.errors import UserError
-from whitebox_transformers.evaluation.classification import evaluate
+from whitebox_transformers.evaluation.finished_run import evaluate
 from whitebox_transformers.evaluation.predict import predict
+from whitebox_transformers.tasks import task_of
 from whitebox_transformers.training.compare import check_equal_parameters, comparison_arms
-from whitebox_transformers.training.families import build_model
+from whitebox_transformers.training.families import build_model, trainable_parameters
 from whitebox_transformers.training.keepsakes import kept_weights
 from whitebox_transformers.training.run import train
 from whitebox_transformers.training.smoke import smoke
@@ -44,8 +45,8 @@ def test_loss_falls_and_the_best_validation_is_chosen(learned):
     assert losses[-1] < 0.9 * losses[0]
     best = max(metrics["validation"], key=lambda entry: (entry["accuracy"], -entry["loss"]))
     assert metrics["best"]["step"] == best["step"]
-    assert learned.validation_accuracy == best["accuracy"] > 0.3
-    assert learned.test_accuracy == metrics["test"]["accuracy"] > 0.3
+    assert learned.validation["accuracy"] == best["accuracy"] > 0.3
+    assert learned.scores["accuracy"] == metrics["test"]["accuracy"] > 0.3
 
 
 def test_folder_is_a_hugging_face_model(learned):
@@ -55,14 +56,14 @@ def test_folder_is_a_hugging_face_model(learned):
     found = pipeline("image-classification", model=str(learned.folder))(image)
     assert {entry["label"] for entry in found} <= set("0123456789")
     card = (learned.folder / "README.md").read_text()
-    assert f"{learned.test_accuracy:.4f}" in card
+    assert f"{learned.scores['accuracy']:.4f}" in card
     assert "pipeline(" in card
 
 
 def test_evaluation_repeats_the_numbers_of_the_run(learned):
     stored = json.loads((learned.folder / "metrics.json").read_text())["test"]
     assert evaluate(learned.folder) == stored
-    assert evaluate(learned.folder, "validation")["accuracy"] == learned.validation_accuracy
+    assert evaluate(learned.folder, "validation")["accuracy"] == learned.validation["accuracy"]
     with pytest.raises(UserError, match="train, validation, test"):
         evaluate(learned.folder, "exam")
 
@@ -92,10 +93,12 @@ def test_prediction_names_bad_files_and_goes_on(learned, tmp_path):
 
 def test_pretrained_start_keeps_the_body_and_draws_a_new_classifier(learned):
     recipe = tiny_recipe()
-    recipe.model.config, recipe.model.pretrained = {}, str(learned.folder)
+    recipe.model.config, recipe.model.from_ = {}, str(learned.folder)
     trained = load_file(learned.folder / "model.safetensors")
-    other = build_model(recipe.model, ["cat", "dog"], 0).state_dict()
-    same = build_model(recipe.model, [str(i) for i in range(10)], 0).state_dict()
+    family = task_of(recipe).family(recipe.model)
+    other = build_model(recipe.model, family, {"id2label": {0: "cat", 1: "dog"}}, 0).state_dict()
+    digits = {i: str(i) for i in range(10)}
+    same = build_model(recipe.model, family, {"id2label": digits}, 0).state_dict()
     for name, value in trained.items():
         assert torch.equal(same[name], value)
         if not name.startswith("classifier"):
@@ -137,8 +140,9 @@ def test_unequal_arms_are_refused_with_both_numbers():
     recipe = replace(tiny_recipe(), against=tiny_recipe("vit").model)
     arms = comparison_arms(recipe)
     assert arms[0].out != arms[1].out
-    first, second = (build_model(arm.model, list("0123456789"), 0) for arm in arms)
-    sizes = [sum(p.numel() for p in model.parameters()) for model in (first, second)]
+    task = task_of(recipe)
+    data, _ = task.prepare(recipe)
+    sizes = [trainable_parameters(task.build_model(arm, data)) for arm in arms]
     with pytest.raises(UserError, match=f"{sizes[0]:,} trainable.*{sizes[1]:,}"):
         check_equal_parameters(arms)
     recipe.against = recipe.model

@@ -41,8 +41,9 @@ def measure(
 
     Args:
         model: A CRATE model, or a black box that returns ``hidden_states``.
-        batches: Pixel values (B, channels, height, width), or mappings that hold them under
-            ``pixel_values``; moved to the model's device. Wrap it in a progress bar to see one.
+        batches: Pixel values (B, channels, height, width), or mappings of the model's arguments,
+            of which ``labels`` is left out; moved to the model's device. Wrap it in a progress bar
+            to see one.
         measures: Names from ``measures.MEASURES``; None for all the model has, ``CHEAP`` for
             what costs least.
 
@@ -59,13 +60,19 @@ def measure(
     count = 0
     with evaluating(model), torch.inference_mode():
         for batch in batches:
-            pixel_values = batch["pixel_values"] if isinstance(batch, Mapping) else batch
-            count += len(pixel_values)
-            for key, layers in probe.observe(pixel_values.to(model.device)).items():
+            inputs = _inputs(model, batch)
+            count += len(inputs[model.main_input_name])
+            for key, layers in probe.observe(inputs).items():
                 moments[key].add(torch.stack(layers))
     if not count:
-        raise UserError("there are no samples to measure; expected at least one batch of images")
+        raise UserError("there are no samples to measure; expected at least one batch")
     return LayerReport(count, {key: moments[key].curve() for key in probe.wanted})
+
+
+def _inputs(model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
+    """What the model reads of a batch, on its device."""
+    named = batch if isinstance(batch, Mapping) else {model.main_input_name: batch}
+    return {key: value.to(model.device) for key, value in named.items() if key != "labels"}
 
 
 def untrained(model: PreTrainedModel, seed: int = 0) -> PreTrainedModel:
@@ -88,7 +95,7 @@ class _Probe:
         self.model, self.wanted = model, wanted
         self.values: dict[str, list[Tensor]] = defaultdict(list)
 
-    def observe(self, pixel_values: Tensor) -> dict[str, list[Tensor]]:
+    def observe(self, inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
         """Values of one batch by measure, each a list over layers."""
         raise NotImplementedError
 
@@ -122,8 +129,8 @@ class _Probe:
 class _BlackBoxProbe(_Probe):
     """Measures the hidden states that a model returns."""
 
-    def observe(self, pixel_values: Tensor) -> dict[str, list[Tensor]]:
-        states = self.model(pixel_values, output_hidden_states=True).hidden_states
+    def observe(self, inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
+        states = self.model(**inputs, output_hidden_states=True).hidden_states
         for z in states:
             self.record_tokens(z)
         for z in states[1:]:
@@ -138,12 +145,12 @@ class _WhiteBoxProbe(_Probe):
         super().__init__(model, wanted)
         self.layers = white_box_layers(model)
 
-    def observe(self, pixel_values: Tensor) -> dict[str, list[Tensor]]:
+    def observe(self, inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
         with ExitStack() as hooks:
             for layer in self.layers:
                 for handle in self._watch(layer):
                     hooks.callback(handle.remove)
-            self.model(pixel_values)
+            self.model(**inputs)
         return self.taken()
 
     def _watch(self, layer: CrateLayer) -> list[torch.utils.hooks.RemovableHandle]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch.utils.data import Dataset
 
 from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
 from whitebox_transformers.data.images import Images
+from whitebox_transformers.data.protocol import Sample
 from whitebox_transformers.data.seeding import seed_of, seeded
-
-Sample = dict[str, Any]
 
 
 class ImageDataset(Dataset[Sample]):

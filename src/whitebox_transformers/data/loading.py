@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
-from whitebox_transformers.data.dataset import ImageDataset, Sample
+from whitebox_transformers.data.protocol import AddressedSplit, Split, StreamedSplit
 from whitebox_transformers.data.sampler import EpochSampler
-from whitebox_transformers.data.stream import ImageStream, StreamBatches
 from whitebox_transformers.errors import UserError
 
 
@@ -28,11 +28,11 @@ class RankBatches(Sampler[list[tuple[int, int]]]):
     """Every ``world``-th full batch of an epoch, from batch ``start`` of this process on.
 
     Args:
-        order: The images of the epoch.
-        size: Images in a batch.
+        order: The samples of the epoch.
+        size: Samples in a batch.
         start: How many batches of this process to leave out.
         rank: Number of this process.
-        world: Number of processes; images that do not fill a batch for each are left out.
+        world: Number of processes; samples that do not fill a batch for each are left out.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RankBatches(Sampler[list[tuple[int, int]]]):
 
 
 def training_batches(
-    dataset: ImageDataset | ImageStream,
+    split: Split,
     size: int,
     epoch: int,
     start: int = 0,
@@ -66,41 +66,58 @@ def training_batches(
 ) -> BatchLoader:
     """Shuffled full batches of one epoch, for one process.
 
-    The batches depend on the data set's seed, ``epoch``, ``size`` and ``world``; not on
-    ``workers``, and those from ``start`` on are the same as without ``start``.
+    The batches depend on the split's seed, ``epoch``, ``size`` and ``world``; not on ``workers``,
+    and those from ``start`` on are the same as without ``start``.
 
     Args:
-        dataset: A training split.
-        size: Images per batch and process.
+        split: A training split.
+        size: Samples per batch and process.
         epoch: Which epoch, from 0.
         start: How many batches of this process to leave out at the beginning.
         rank: Number of this process.
         world: Number of processes.
-        workers: Worker processes that decode; 0: this one does.
+        workers: Worker processes that make samples; 0: this one does.
         pin_memory: For copies to a GPU.
 
     Raises:
-        UserError: There are fewer images than one batch for every process.
+        UserError: There are fewer samples than one batch for every process.
     """
     common = {"num_workers": workers, "pin_memory": pin_memory}
-    if isinstance(dataset, ImageStream):
-        batches = StreamBatches(dataset, size, epoch, start, rank, world, workers)
+    if isinstance(split, StreamedSplit):
+        batches = split.batches(size, epoch, start, rank, world, workers)
         return BatchLoader(batches, batch_size=None, **common)
-    if len(dataset) < size * world:
+    if len(split) < size * world:
         raise UserError(
-            f"{len(dataset)} training images do not fill a batch of {size} on {world} process(es); "
+            f"{len(split)} training samples do not fill a batch of {size} on {world} process(es); "
             f"make the batch smaller"
         )
-    order = EpochSampler(len(dataset), dataset.seed, epoch)
+    order = EpochSampler(len(split), split.seed, epoch)
     batches = RankBatches(order, size, start, rank, world)
-    return BatchLoader(dataset, batch_sampler=batches, **common)
+    return _loader(split, batch_sampler=batches, **common)
 
 
 def evaluation_batches(
-    dataset: Dataset[Sample] | ImageStream, size: int, workers: int = 0, pin_memory: bool = False
+    split: Split,
+    size: int,
+    workers: int = 0,
+    pin_memory: bool = False,
+    only: Sequence[int] | None = None,
 ) -> BatchLoader:
-    """All images of a split once, in order; the last batch may be smaller."""
+    """All samples of a split once, in order; the last batch may be smaller.
+
+    Args:
+        split: As evaluation sees it.
+        size: Samples in a batch.
+        workers: Worker processes that make samples.
+        pin_memory: For copies to a GPU.
+        only: Numbers of the samples to take, in that order; for splits that are addressed.
+    """
     common = {"num_workers": workers, "pin_memory": pin_memory}
-    if isinstance(dataset, ImageStream):
-        return BatchLoader(StreamBatches(dataset, size, workers=workers), batch_size=None, **common)
-    return BatchLoader(dataset, batch_size=size, shuffle=False, **common)
+    if isinstance(split, StreamedSplit):
+        return BatchLoader(split.batches(size, workers=workers), batch_size=None, **common)
+    return _loader(split, batch_size=size, sampler=only, **common)
+
+
+def _loader(split: AddressedSplit, **options: Any) -> BatchLoader:
+    dataset: Any = split  # a Dataset by its methods, whatever its class
+    return BatchLoader(dataset, collate_fn=getattr(split, "collate", None), **options)

@@ -40,3 +40,11 @@ def existing_folder(path: str | None) -> Path:
     if not folder.is_dir():
         raise UserError(f"data.path={path}: {folder} is a file; a folder is expected")
     return folder
+
+
+def is_folder_here(path: str | None) -> bool:
+    """Whether ``data.path`` names a folder on this machine."""
+    try:
+        return Path(expand(path)).is_dir()
+    except UserError:
+        return False

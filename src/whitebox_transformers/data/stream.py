@@ -54,7 +54,7 @@ class LimitedStream:
 
 @dataclass
 class ImageStream:
-    """A split in passing; the functions of ``loading.py`` make loaders of it."""
+    """A split of images in passing."""
 
     stream: RecordStream
     processor: CrateImageProcessor
@@ -64,6 +64,18 @@ class ImageStream:
     training: bool
     seed: int = 0
     mixing: Mixing | None = None
+
+    def batches(
+        self,
+        size: int,
+        epoch: int = 0,
+        start: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+    ) -> StreamBatches:
+        """Batches of one epoch for one process; arguments as of :class:`StreamBatches`."""
+        return StreamBatches(self, size, epoch, start, rank, world, workers)
 
 
 class Tally:

@@ -16,7 +16,7 @@ from whitebox_transformers.analysis.layers import white_box_layers
 from whitebox_transformers.analysis.layerwise import untrained
 from whitebox_transformers.analysis.measures import MEASURES
 from whitebox_transformers.errors import UserError
-from whitebox_transformers.evaluation.classification import load_run
+from whitebox_transformers.evaluation.finished_run import load_run
 from whitebox_transformers.extras import require
 from whitebox_transformers.report.content import Report, Section
 from whitebox_transformers.report.examples import (
@@ -39,11 +39,11 @@ from whitebox_transformers.report.run_charts import (
     learning_section,
 )
 from whitebox_transformers.report.structure import structure_section
+from whitebox_transformers.tasks import task_of
+from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.files import read_json, write_json, write_text
 from whitebox_transformers.training.keepsakes import kept_weights
-from whitebox_transformers.training.prepare import prepare_data
 from whitebox_transformers.training.provenance import provenance
-from whitebox_transformers.training.recipe import Recipe
 from whitebox_transformers.training.run_folder import RunFolder, find_run
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def inspect(
         nn.Module.to(model, torch.device(device))
     processor = AutoImageProcessor.from_pretrained(folder.path)
     examples, left_out = examples_from_files(images, processor) if images else ([], [])
-    data, _ = prepare_data(recipe)
+    data, _ = task_of(recipe).prepare(recipe)
     examples = examples or examples_from_validation(data, SHOWN_IMAGES, recipe.seed)
     control = untrained(model, recipe.seed)
 
@@ -123,9 +123,9 @@ def inspect(
     report = Report(
         title=recipe.name,
         subtitle=WHITE_BOX if white_box_layers(model) else BLACK_BOX,
-        facts=_facts(folder, model, study),
+        facts=_facts(folder, recipe, model, study),
         findings=findings(study.curves()),
-        sections=[*_sections(folder, study, comparison), structure],
+        sections=[*_sections(folder, recipe, study, comparison), structure],
         attention=attention_of(model, control, examples, pictures),
         attention_words=attention_words(model),
         predictions=predictions_of(model, examples, pictures),
@@ -163,7 +163,7 @@ def _that_fits(report: Report) -> Report:
 
 
 def _sections(
-    folder: RunFolder, study: LayerStudy, comparison: Comparison | None
+    folder: RunFolder, recipe: Recipe, study: LayerStudy, comparison: Comparison | None
 ) -> Iterator[Section]:
     if comparison is not None:
         yield comparison_section(comparison)
@@ -172,24 +172,30 @@ def _sections(
     by_step = {step: report.curves for step, report in study.checkpoints.items()}
     if by_step:
         by_step[metrics["best"]["step"]] = study.trained["validation"].curves
-    for section in (training_section(by_step), learning_section(metrics)):
+    for section in (training_section(by_step), learning_section(task_of(recipe), metrics)):
         if section is not None:
             yield section
 
 
-def _facts(folder: RunFolder, model: PreTrainedModel, study: LayerStudy) -> list[tuple[str, str]]:
+def _facts(
+    folder: RunFolder, recipe: Recipe, model: PreTrainedModel, study: LayerStudy
+) -> list[tuple[str, str]]:
+    task, score = task_of(recipe), task_of(recipe).selection[0]
     record, metrics, config = read_json(folder.record), read_json(folder.metrics), model.config
     counts = {split: report.count for split, report in study.trained.items()}
     return [
-        ("Model", f"{type(model).__name__.removesuffix('ForImageClassification').upper()}"),
+        ("Model", task.family(recipe.model).title),
         ("Layers × width × heads", " × ".join(
             str(size)
             for size in (config.num_hidden_layers, config.hidden_size, config.num_attention_heads)
         )),
         ("Trainable parameters", f"{record['parameters']:,}"),
-        ("Test accuracy", f"{metrics['test']['accuracy']:.2%}"),
-        ("Validation accuracy", f"{metrics['best']['accuracy']:.2%}"),
-        ("Images measured", f"{counts['train']:,} train, {counts['validation']:,} validation"),
+        (f"Test {score.title}", score.show(metrics["test"][score.key])),
+        (f"Validation {score.title}", score.show(metrics["best"][score.key])),
+        (
+            f"{task.unit.capitalize()} measured",
+            f"{counts['train']:,} train, {counts['validation']:,} validation",
+        ),
     ]  # fmt: skip
 
 

@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Subset
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from whitebox_transformers.analysis.layer_report import LayerReport
 from whitebox_transformers.analysis.layerwise import measure
-from whitebox_transformers.data.build import ImageData
-from whitebox_transformers.data.dataset import ImageDataset
 from whitebox_transformers.data.loading import evaluation_batches
-from whitebox_transformers.data.stream import ImageStream
+from whitebox_transformers.data.protocol import Sample, Split, Splits, length_of
 from whitebox_transformers.report.layer_charts import Curves
 from whitebox_transformers.training.files import read_weights
 
@@ -60,7 +57,7 @@ class LayerStudy:
 def study_layers(
     model: PreTrainedModel,
     control: PreTrainedModel,
-    data: ImageData,
+    data: Splits,
     kept: list[tuple[int, Path]],
     samples: int,
     seed: int,
@@ -70,9 +67,9 @@ def study_layers(
     Args:
         model: The trained model.
         control: The same architecture with fresh weights.
-        data: Splits; training images are measured without augmentation.
+        data: Splits; training samples are measured without augmentation.
         kept: Steps and weight files, from ``kept_weights``.
-        samples: Images per split, drawn with ``seed``; of a stream, the first ones.
+        samples: Samples per split, drawn with ``seed``; of a stream, the first ones.
         seed: Seed of the draw.
     """
     splits = {"train": data.train_plain, "validation": data.validation}
@@ -91,19 +88,16 @@ def study_layers(
     return LayerStudy(trained, untrained, checkpoints)
 
 
-def _batches(
-    split: ImageDataset | ImageStream, samples: int, seed: int, title: str
-) -> Iterator[torch.Tensor]:
-    """Pixel values of ``samples`` images (all if there are fewer), with a progress bar."""
-    if isinstance(split, ImageDataset):
+def _batches(split: Split, samples: int, seed: int, title: str) -> Iterator[Sample]:
+    """Batches of ``samples`` samples (all if there are fewer), with a progress bar."""
+    length, chosen = length_of(split), None
+    if length is not None:
         generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(len(split), generator=generator)[:samples].tolist()
-        loader = evaluation_batches(Subset(split, chosen), BATCH)
+        chosen = torch.randperm(length, generator=generator)[:samples].tolist()
         samples = len(chosen)
-    else:
-        loader = evaluation_batches(split, BATCH)
-    with tqdm(total=samples, desc=title, unit="image", leave=False) as bar:
+    loader = evaluation_batches(split, BATCH, only=chosen)
+    with tqdm(total=samples, desc=title, unit="sample", leave=False) as bar:
         for batch in islice(loader, -(-samples // BATCH)):
-            pixel_values = batch["pixel_values"][: samples - bar.n]
-            yield pixel_values
-            bar.update(len(pixel_values))
+            kept = {key: value[: samples - bar.n] for key, value in batch.items()}
+            yield kept
+            bar.update(len(next(iter(kept.values()))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from whitebox_transformers.report.content import Chart, Curve, Role, Section, Table
+from whitebox_transformers.tasks.task import Score, Task
 from whitebox_transformers.training.files import read_json
 from whitebox_transformers.training.run_folder import RunFolder
 
@@ -12,33 +13,24 @@ if TYPE_CHECKING:
     from whitebox_transformers.training.compare import Comparison, Row
 
 MOST_POINTS = 300
-NAMES = {"crate": "CRATE (white box)", "vit": "ViT (black box)"}
 
 
-def learning_section(metrics: dict[str, Any]) -> Section | None:
-    """Loss, validation accuracy and learning rate by step; None if nothing was logged."""
+def learning_section(task: Task, metrics: dict[str, Any]) -> Section | None:
+    """Loss, validation scores and learning rate by step; None if nothing was logged."""
     best = metrics["best"]["step"]
     charts = [
-        Chart(
-            "loss",
-            "Loss",
-            "cross-entropy per image (nats)",
-            "step",
-            [
-                *_curve(metrics["train"], "loss", "train", "train"),
-                *_curve(metrics["validation"], "loss", "validation", "validation"),
-            ],
-            "Training loss includes augmentation and label smoothing, validation loss neither, so "
-            "validation may lie below.",
-            "Both fall; validation rising while training falls means that the run overfits.",
-        ),
-        Chart(
-            "accuracy",
-            "Validation accuracy",
-            "share classified correctly (0 to 1)",
-            "step",
-            _curve(metrics["validation"], "accuracy", "validation", "validation"),
-            f"The weights inspected here are those of step {best:,}, the best on validation.",
+        *(_loss_chart(score, metrics) for score in task.scores if score.key == "loss"),
+        *(
+            Chart(
+                score.key,
+                f"Validation {score.title}",
+                score.unit,
+                "step",
+                _curve(metrics["validation"], score.key, "validation", "validation"),
+                f"The weights inspected here are those of step {best:,}, the best on validation.",
+            )
+            for score in task.scores
+            if score.key != "loss"
         ),
         Chart(
             "learning-rate",
@@ -55,42 +47,57 @@ def learning_section(metrics: dict[str, Any]) -> Section | None:
     return Section("learning", "Training", "How the run went, as it was logged.", charts)
 
 
+def _loss_chart(score: Score, metrics: dict[str, Any]) -> Chart:
+    return Chart(
+        "loss",
+        "Loss",
+        score.unit,
+        "step",
+        [
+            *_curve(metrics["train"], "loss", "train", "train"),
+            *_curve(metrics["validation"], "loss", "validation", "validation"),
+        ],
+        "Training loss includes dropout, augmentation and label smoothing where the recipe has "
+        "them, validation loss none of them, so validation may lie below.",
+        "Both fall; validation rising while training falls means that the run overfits.",
+    )
+
+
 def comparison_table(comparison: Comparison) -> Table:
     """The pair side by side."""
+    score = comparison.task.selection[0]
     header = [
         "",
         "parameters",
-        "validation accuracy",
-        "test accuracy",
+        f"validation {score.title}",
+        f"test {score.title}",
         "training seconds",
         "$R^c$, first → last layer",
         "non-zero, first → last layer",
     ]
     note = (
         f"Same data, steps, optimiser and schedule; {comparison.parameter_ratio:.3f} times the "
-        "parameters. $R^c$ in nats, convention published at $Z^\\ell$, on validation images. A "
-        "black box has no subspaces to measure. One pair of runs is no proof: repeat with several "
-        "seeds."
+        "parameters. $R^c$ in nats, convention published at $Z^\\ell$, on validation "
+        f"{comparison.task.unit}. A black box has no subspaces to measure. One pair of runs is no "
+        "proof: repeat with several seeds."
     )
-    return Table("White box beside black box", header, [*map(_row, comparison.rows)], note)
+    rows = [_row(comparison.task, row) for row in comparison.rows]
+    return Table("White box beside black box", header, rows, note)
 
 
 def comparison_section(comparison: Comparison) -> Section:
-    """Accuracy and loss of both arms by step."""
+    """The validation scores of both arms by step."""
     charts = []
-    for key, title, label, shows in (
-        ("accuracy", "Validation accuracy of the pair", "share classified correctly (0 to 1)",
-         "Accuracy on the validation set while training."),
-        ("loss", "Validation loss of the pair", "cross-entropy per image (nats)",
-         "Cross-entropy on the validation set while training, without label smoothing."),
-    ):  # fmt: skip
+    for score in comparison.task.scores:
         curves = []
         for row, role in zip(comparison.rows, ("model", "baseline"), strict=True):
             history = read_json(RunFolder(row.result.folder).metrics)["validation"]
-            curves += _curve(history, key, _name(row), role)
+            curves += _curve(history, score.key, _name(comparison.task, row), role)
         if curves:
-            charts.append(Chart(f"pair-{key}", title, label, "step", curves, shows))
-    introduction = "Both arms saw the same images in the same order."
+            title = f"Validation {score.title} of the pair"
+            shows = "On the validation split while training, without anything random."
+            charts.append(Chart(f"pair-{score.key}", title, score.unit, "step", curves, shows))
+    introduction = f"Both arms saw the same {comparison.task.unit} in the same order."
     return Section("pair", "The pair", introduction, charts)
 
 
@@ -104,17 +111,18 @@ def _curve(history: list[dict[str, Any]], key: str, name: str, role: Role) -> li
     return [Curve(name, role, list(steps), list(values))]
 
 
-def _name(row: Row) -> str:
-    return NAMES.get(row.result.family, row.result.family)
+def _name(task: Task, row: Row) -> str:
+    family = task.families[row.result.family]
+    return f"{family.title} ({'white' if family.white_box else 'black'} box)"
 
 
-def _row(row: Row) -> list[str]:
-    result = row.result
+def _row(task: Task, row: Row) -> list[str]:
+    result, score = row.result, task.selection[0]
     return [
-        _name(row),
+        _name(task, row),
         f"{result.parameters:,}",
-        f"{result.validation_accuracy:.2%}",
-        f"{result.test_accuracy:.2%}",
+        score.show(result.validation[score.key]),
+        score.show(result.scores[score.key]),
         f"{result.seconds:,.0f}",
         "–" if row.compression is None else "{:,.0f} → {:,.0f}".format(*row.compression),
         "–" if row.nonzero is None else "{:.0%} → {:.0%}".format(*row.nonzero),

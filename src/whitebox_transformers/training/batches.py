@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from whitebox_transformers.data.dataset import ImageDataset
 from whitebox_transformers.data.loading import training_batches
-from whitebox_transformers.data.stream import ImageStream
+from whitebox_transformers.data.protocol import Split
 from whitebox_transformers.errors import UserError
 
 
@@ -28,18 +27,18 @@ class RunBatches:
     of batches, and streams, whose epochs have no known length, resume by the same rule.
 
     Args:
-        dataset: The training split.
-        size: Images per batch and process.
+        split: The training split.
+        size: Samples per batch and process.
         position: Where to begin.
         rank: Number of this process.
         world: Number of processes.
-        workers: Processes that decode images.
+        workers: Processes that make samples.
         pin_memory: For copies to a GPU.
     """
 
     def __init__(
         self,
-        dataset: ImageDataset | ImageStream,
+        split: Split,
         size: int,
         position: Position,
         rank: int = 0,
@@ -47,7 +46,7 @@ class RunBatches:
         workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
-        self.dataset = dataset
+        self.split = split
         self.position = position
         self._size = size
         self._loading = {
@@ -60,13 +59,13 @@ class RunBatches:
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         while True:
             epoch, first = self.position.epoch, self.position.batch
-            loader = training_batches(self.dataset, self._size, epoch, first, **self._loading)
+            loader = training_batches(self.split, self._size, epoch, first, **self._loading)
             for batch in loader:
                 self.position = Position(epoch, self.position.batch + 1)
                 yield batch
             if self.position == Position(epoch, 0):
                 raise UserError(
-                    f"epoch {epoch} has no batch of {self._size} images; "
+                    f"epoch {epoch} has no batch of {self._size} samples; "
                     "lower train.batch_size or raise train.accumulate"
                 )
             self.position = Position(epoch + 1, 0)

@@ -11,10 +11,12 @@ from whitebox_transformers.analysis.layerwise import measure as measure_layers
 from whitebox_transformers.analysis.measures import CHEAP, available_measures
 from whitebox_transformers.data.loading import evaluation_batches
 from whitebox_transformers.errors import UserError
-from whitebox_transformers.evaluation.classification import load_run
-from whitebox_transformers.training.families import build_model, trainable_parameters
-from whitebox_transformers.training.prepare import prepare_data
-from whitebox_transformers.training.recipe import Recipe, black_box_training
+from whitebox_transformers.evaluation.finished_run import load_run
+from whitebox_transformers.tasks import task_of
+from whitebox_transformers.tasks.recipe import Recipe
+from whitebox_transformers.tasks.task import Task
+from whitebox_transformers.training.families import trainable_parameters
+from whitebox_transformers.training.recipe import black_box_training
 from whitebox_transformers.training.run import RunResult, train
 
 EQUAL_WITHIN = 0.02
@@ -29,7 +31,7 @@ class Row:
     result: RunResult
     compression: tuple[float, float] | None
     """R^c of first and last layer in nats, ``published`` convention at Z^l, mean over validation
-    images; ``None`` where there are no subspaces."""
+    samples; ``None`` where there are no subspaces."""
     nonzero: tuple[float, float] | None
     """Share of non-zero entries of Z^{l+1} in first and last layer; ``None`` for a black box."""
 
@@ -38,6 +40,8 @@ class Row:
 class Comparison:
     """A finished pair."""
 
+    task: Task
+    """What both arms learned."""
     rows: list[Row]
     parameter_ratio: float
     """Parameters of the second arm over those of the first."""
@@ -52,7 +56,7 @@ def compare(recipe: Recipe) -> Comparison:
     """
     arms = comparison_arms(recipe)
     ratio = check_equal_parameters(arms)
-    return Comparison([_row(train(arm)) for arm in arms], ratio)
+    return Comparison(task_of(recipe), [_row(train(arm)) for arm in arms], ratio)
 
 
 def _row(result: RunResult) -> Row:
@@ -60,7 +64,7 @@ def _row(result: RunResult) -> Row:
     model, recipe = load_run(result.folder)
     if not white_box_layers(model):
         return Row(result, None, None)
-    validation = prepare_data(recipe)[0].validation
+    validation = task_of(recipe).prepare(recipe)[0].validation
     batches = islice(evaluation_batches(validation, INSPECTED_BATCH), INSPECTED_BATCHES)
     curves = measure_layers(model, batches, sorted({*CHEAP} & {*available_measures(model)})).curves
     ends = {key: (curve.mean[0], curve.mean[-1]) for key, curve in curves.items()}
@@ -74,9 +78,12 @@ def comparison_arms(recipe: Recipe) -> tuple[Recipe, Recipe]:
         UserError: The recipe has no ``against:``.
     """
     if recipe.against is None:
+        black_boxes = [
+            name for name, kind in task_of(recipe).families.items() if not kind.white_box
+        ]
         raise UserError(
             f"recipe {recipe.name!r} has no against: block; "
-            "name the black box there, e.g. against: {family: vit, config: {...}}"
+            f"name the black box there, e.g. against: {{family: {black_boxes[0]}, config: {{...}}}}"
         )
     base = Path(recipe.out) if recipe.out else recipe.folder.parent
     suffix = "-against" if recipe.against.family == recipe.model.family else ""
@@ -101,8 +108,9 @@ def check_equal_parameters(arms: tuple[Recipe, Recipe]) -> float:
     Raises:
         UserError: They differ by more than 2 %.
     """
-    labels = prepare_data(arms[0])[0].labels
-    first, second = (trainable_parameters(build_model(a.model, labels, a.seed)) for a in arms)
+    task = task_of(arms[0])
+    data, _ = task.prepare(arms[0])
+    first, second = (trainable_parameters(task.build_model(arm, data)) for arm in arms)
     if abs(second / first - 1) > EQUAL_WITHIN:
         raise UserError(
             f"the arms are not equal: {arms[0].model.family} has {first:,} trainable parameters, "

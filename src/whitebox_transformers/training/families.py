@@ -1,124 +1,138 @@
 """White box and black box through one door: configuration and model of each family."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import PreTrainedConfig, PreTrainedModel, ViTConfig, ViTForImageClassification
+from transformers import PreTrainedConfig, PreTrainedModel
 
-from whitebox_transformers.crate.configuration_crate import PRESETS, CrateConfig
-from whitebox_transformers.crate.modeling_crate import CrateForImageClassification
 from whitebox_transformers.data.seeding import seeded
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.training.strict import unknown_key
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ModelConfig:
     """Which model, and how large."""
 
-    family: Literal["crate", "vit"] = "crate"
-    """``crate``: the white box. ``vit``: Hugging Face's vision transformer."""
+    family: str
+    """The white box of the task or one of its black boxes, e.g. ``crate`` or ``vit``; `wbt list`
+    shows them all. In ``model`` the task's white box if left out."""
 
     preset: str | None = None
     """Named size, e.g. ``crate-base``; ``config`` changes single values of it."""
 
-    pretrained: str | None = None
-    """Folder or hub name of a model of this family to start from; its classifier is drawn anew
-    unless the class names agree."""
+    from_: str | None = field(default=None, metadata={"formerly": "pretrained"})
+    """Written ``from``: folder of a run or of a model, or hub name, to take the weights of. The
+    body must fit; a head that does not fit, or whose class names differ, is drawn anew."""
 
     config: dict[str, Any] = field(default_factory=dict)
-    """Fields of the family's configuration class. Classes come from the data."""
+    """Fields of the family's configuration class. What the data decide, such as the classes, is
+    not among them."""
 
     def __post_init__(self) -> None:
-        if self.preset and self.pretrained:
+        if self.preset and self.from_:
             raise UserError(
-                f"model.preset={self.preset} and model.pretrained={self.pretrained}: "
-                "a pretrained model brings its own size; remove model.preset"
+                f"model.preset={self.preset} and model.from={self.from_}: "
+                "a trained model brings its own size; remove model.preset"
             )
 
 
 @dataclass(frozen=True)
 class Family:
-    """Configuration class, classifier and named sizes of a family."""
+    """One kind of model that a task can train."""
 
+    title: str
+    """What people call it, e.g. ``ViT``."""
     config: type[PreTrainedConfig]
-    classifier: type[PreTrainedModel]
-    presets: dict[str, dict[str, Any]]
+    model: type[PreTrainedModel]
+    """With the head of the task."""
+    presets: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Named sizes."""
+    white_box: bool = False
 
 
-FAMILIES = {
-    "crate": Family(CrateConfig, CrateForImageClassification, PRESETS),
-    "vit": Family(ViTConfig, ViTForImageClassification, {}),
-}
-
-
-def check_model(model: ModelConfig, where: str) -> None:
+def check_model(model: ModelConfig, family: Family, decided: Mapping[str, str], where: str) -> None:
     """Refuse unknown presets, unknown configuration keys and values the family does not take.
 
     Args:
         model: A recipe's block.
+        family: Its family.
+        decided: Configuration keys that are not the recipe's to set, and where they come from.
         where: Name of that block in messages.
 
     Raises:
         UserError: With the nearest known key or the configuration's own complaint.
     """
-    family = FAMILIES[model.family]
     if model.preset is not None and model.preset not in family.presets:
         names = ", ".join(family.presets) or "none; write the sizes into config"
         raise UserError(
             f"{where}.preset={model.preset!r} is not known; {model.family} has: {names}"
         )
-    inherited = {item.name for item in dataclasses.fields(PreTrainedConfig)}
-    known = [item.name for item in dataclasses.fields(family.config)]
-    known = [name for name in known if name not in inherited and not name.startswith("_")]
+    known = _own_fields(family.config)
     for key in model.config:
-        if key in ("num_labels", "id2label", "label2id"):
-            raise UserError(f"{where}.config.{key}: classes come from the data; remove this key")
+        if key in decided:
+            raise UserError(f"{where}.config.{key}: {decided[key]}; remove this key")
         if key not in known:
             raise UserError(unknown_key(f"{where}.config.{key}", key, known))
-    if model.pretrained is None:
-        build_config(model, ["0", "1"], where)
+    if model.from_ is None:
+        build_config(model, family, {}, where)
 
 
-def build_config(model: ModelConfig, labels: list[str], where: str = "model") -> PreTrainedConfig:
-    """Configuration of a recipe's model for these classes.
+def _own_fields(config: type[PreTrainedConfig]) -> list[str]:
+    """Fields that the class or a base below ``PreTrainedConfig`` declares."""
+    own = config.__mro__[: config.__mro__.index(PreTrainedConfig)]
+    declared = {name for kind in own for name in vars(kind).get("__annotations__", {})}
+    names = [item.name for item in dataclasses.fields(config)]
+    return [name for name in names if name in declared and not name.startswith("_")]
+
+
+def build_config(
+    model: ModelConfig, family: Family, decided: Mapping[str, Any], where: str = "model"
+) -> PreTrainedConfig:
+    """Configuration of a recipe's model.
+
+    Args:
+        model: A recipe's block.
+        family: Its family.
+        decided: Fields that the data decide; nothing while they are not known.
+        where: Name of the block in messages.
 
     Raises:
-        UserError: The configuration class refuses a value, or ``pretrained`` is no such model.
+        UserError: The configuration class refuses a value, or ``from`` is no such model.
     """
-    family = FAMILIES[model.family]
     values: dict[str, Any] = {}
-    if model.pretrained is not None:
-        values = _pretrained_config(model, family, where).to_dict()
+    if model.from_ is not None:
+        values = _stored_config(model, family, where).to_dict()
     elif model.preset is not None:
         values = dict(family.presets[model.preset])
-    names = {
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: index for index, label in enumerate(labels)},
-    }
     try:
-        return family.config(**(values | model.config | names))
+        return family.config(**(values | model.config | dict(decided)))
     except (ValueError, TypeError, StrictDataclassError) as error:
         raise UserError(f"{where}.config: {' '.join(str(error).split())}") from error
 
 
-def build_model(model: ModelConfig, labels: list[str], seed: int) -> PreTrainedModel:
-    """Draw a model's weights from the seed, then lay pretrained ones over them if asked for.
+def build_model(
+    model: ModelConfig, family: Family, decided: Mapping[str, Any], seed: int
+) -> PreTrainedModel:
+    """Draw a model's weights from the seed, then lay those of ``from`` over them if asked for.
 
     The same recipe and seed give the same weights on every call, whatever was drawn before.
 
     Raises:
-        UserError: As :func:`build_config`, or pretrained tensors of another shape.
+        UserError: As :func:`build_config`, or stored tensors of another shape.
     """
-    config = build_config(model, labels)
+    config = build_config(model, family, decided)
     with seeded(seed):
-        fresh = FAMILIES[model.family].classifier(config)
-    if model.pretrained is not None:
-        _load_pretrained(fresh, model.pretrained)
+        fresh = family.model(config)
+    if model.from_ is not None:
+        _take_weights(fresh, model.from_)
     return fresh
 
 
@@ -127,39 +141,49 @@ def trainable_parameters(model: torch.nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def _pretrained_config(model: ModelConfig, family: Family, where: str) -> PreTrainedConfig:
-    name = str(Path(model.pretrained or "").expanduser())
+def _stored_config(model: ModelConfig, family: Family, where: str) -> PreTrainedConfig:
+    name = str(Path(model.from_ or "").expanduser())
     try:
         found, _ = PreTrainedConfig.get_config_dict(name)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{where}.pretrained={model.pretrained}: no model there; "
+            f"{where}.from={model.from_}: no model there; "
             "give a run folder, a converted folder or a hub name"
         ) from error
     if found.get("model_type") != family.config.model_type:
         raise UserError(
-            f"{where}.pretrained={model.pretrained} holds a model of type "
+            f"{where}.from={model.from_} holds a model of type "
             f"{found.get('model_type')!r}, not {model.family!r}; change {where}.family"
         )
     return family.config.from_pretrained(name)
 
 
-def _load_pretrained(fresh: PreTrainedModel, name: str) -> None:
-    source = type(fresh).from_pretrained(str(Path(name).expanduser()))
-    keep_head = source.config.id2label == fresh.config.id2label
+def _take_weights(fresh: PreTrainedModel, name: str) -> None:
+    """Lay the stored weights over fresh ones; a head that does not fit stays fresh.
+
+    The body is what bears ``base_model_prefix``, whichever head it was stored with.
+    """
+    path = str(Path(name).expanduser())
+    loaded: Any = type(fresh).from_pretrained(
+        path, config=fresh.config, ignore_mismatched_sizes=True, output_loading_info=True
+    )
+    stored, loading = loaded
+    body = f"{fresh.base_model_prefix}."
+    mismatched = {key: tuple(shape) for key, shape, _ in loading["mismatched_keys"]}
+    wrong = [key for key in mismatched if key.startswith(body)]
+    if wrong:
+        raise UserError(
+            f"model.from={name}: {len(wrong)} tensors do not fit model.config, the first is "
+            f"{wrong[0]} of shape {mismatched[wrong[0]]}; remove the keys of model.config that "
+            "change sizes"
+        )
+    absent = {*mismatched, *loading["missing_keys"]}
+    same_classes = type(fresh.config).from_pretrained(path).id2label == fresh.config.id2label
     weights = {
         key: value
-        for key, value in source.state_dict().items()
-        if keep_head or not key.startswith("classifier.")
+        for key, value in stored.state_dict().items()
+        if key not in absent and (same_classes or key.startswith(body))
     }
-    own = fresh.state_dict()
-    wrong = [
-        key for key, value in weights.items() if key not in own or own[key].shape != value.shape
-    ]
-    if wrong:
-        shape = tuple(weights[wrong[0]].shape)
-        raise UserError(
-            f"model.pretrained={name}: {len(wrong)} tensors do not fit model.config, the first is "
-            f"{wrong[0]} of shape {shape}; remove the keys of model.config that change sizes"
-        )
+    if not any(key.startswith(body) for key in weights):
+        raise UserError(f"model.from={name} holds no weight of {type(fresh).__name__}'s body")
     fresh.load_state_dict(weights, strict=False)

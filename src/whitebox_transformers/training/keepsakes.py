@@ -8,21 +8,24 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from whitebox_transformers.tasks.task import Task
 from whitebox_transformers.training.files import read_metadata, write_weights
 
 
 class KeepBest(TrainerCallback):
     """Writes the weights whenever validation is better than ever before.
 
-    Better means higher accuracy, then lower loss. The record lives in the file itself, so after an
+    What is better, the task's ``selection`` says. The record lives in the file itself, so after an
     interruption the replayed steps meet the same record and end with the same file.
 
     Args:
         path: The safetensors file.
+        task: What is learned.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, task: Task) -> None:
         self.path = path
+        self.task = task
 
     def on_evaluate(
         self,
@@ -35,14 +38,18 @@ class KeepBest(TrainerCallback):
         """Compare with the record and replace it."""
         if not state.is_world_process_zero:
             return
-        score = {"accuracy": metrics["eval_accuracy"], "loss": metrics["eval_loss"]}
-        if self.path.is_file() and _rank(score) <= _rank(read_metadata(self.path)["validation"]):
+        scores = {score.key: metrics[f"eval_{score.key}"] for score in self.task.scores}
+        if self.path.is_file() and not self._is_better(scores):
             return
-        write_weights(self.path, kwargs["model"], step=state.global_step, validation=score)
+        write_weights(self.path, kwargs["model"], step=state.global_step, validation=scores)
 
-
-def _rank(score: dict[str, float]) -> tuple[float, float]:
-    return score["accuracy"], -score["loss"]
+    def _is_better(self, scores: dict[str, float]) -> bool:
+        record = read_metadata(self.path)["validation"]
+        new, old = (
+            [score.rank(values[score.key]) for score in self.task.selection]
+            for values in (scores, record)
+        )
+        return new > old
 
 
 class KeepAtSteps(TrainerCallback):

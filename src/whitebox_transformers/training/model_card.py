@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
+from transformers import PreTrainedConfig
 
-from whitebox_transformers.training.recipe import Recipe
+from whitebox_transformers.tasks import task_of
+from whitebox_transformers.tasks.recipe import Recipe
+from whitebox_transformers.tasks.task import Task
+from whitebox_transformers.training.families import Family
 
 CARD = """\
 ---
@@ -20,75 +24,93 @@ CARD = """\
 
 ```python
 import whitebox_transformers  # makes the model known to transformers
-from transformers import pipeline
-
-classify = pipeline("image-classification", "{folder}")
-classify("image.png")
+{use}
 ```
 
-The weights alone: `AutoModelForImageClassification.from_pretrained("{folder}")`.
+The weights alone: `{auto_model}.from_pretrained("{folder}")`.
 
 ## Numbers
 
 | measure | value |
 |---|---|
 | trainable parameters | {parameters:,} |
-| validation accuracy | {validation_accuracy:.4f} |
-| validation loss | {validation_loss:.4f} |
-| test accuracy | {test_accuracy:.4f} |
-| test loss | {test_loss:.4f} |
-| images (train / validation / test) | {images} |
+{scores}
+| {unit} (train / validation / test) | {counts} |
 | training time | {seconds:.0f} s |
 
-Top-1 accuracy and cross-entropy of one pass over whole splits, in float32, without augmentation.
-The weights are those of step {best_step} of {steps}, chosen by validation accuracy (ties: lower
-validation loss); the test split was read once, after that choice.
+{protocol}
+The weights are those of step {best_step} of {steps}, chosen by {selection};
+the test split was read once, after that choice.
 
 Made by `{command}` (seed {seed}) on {machine}; versions and commit are in `run.json`, every setting
 in `recipe.yaml`, curves in `metrics.json`.
 
 ## Limits
 
-A research model: it knows the {classes} classes of its data and answers every image with one of
-them. It was not examined for bias or for images unlike those it was trained on.
+A research model: {limits}
 """
 
 
-def model_card(recipe: Recipe, record: dict[str, Any], metrics: dict[str, Any]) -> str:
+def model_card(
+    recipe: Recipe, record: dict[str, Any], metrics: dict[str, Any], config: PreTrainedConfig
+) -> str:
     """Text of the card, with the header that the Hugging Face hub reads.
 
     Args:
         recipe: The run's recipe.
         record: Content of ``run.json``.
         metrics: Content of ``metrics.json``.
+        config: The model's configuration.
     """
-    data = "scikit-learn's digits" if recipe.data.source == "digits" else f"`{recipe.data.path}`"
+    task = task_of(recipe)
+    family, words = task.family(recipe.model), task.card(recipe, record, config)
     header = {
         "library_name": "transformers",
-        "pipeline_tag": "image-classification",
-        "tags": [
-            "white-box" if recipe.model.family == "crate" else "baseline",
-            recipe.model.family,
-        ],
+        "pipeline_tag": words.pipeline,
+        "tags": ["white-box" if family.white_box else "baseline", recipe.model.family],
     }
-    machine = record["hardware"]["accelerator"] or record["hardware"]["processor"]
     return CARD.format(
         header=yaml.safe_dump(header, sort_keys=False),
         name=recipe.name,
-        what="A CRATE (white-box transformer)" if recipe.model.family == "crate" else "A ViT",
-        data=data,
+        what=_what(family),
+        data=words.data,
+        use=words.use,
+        auto_model=task.auto_model.__name__,
         folder=record["folder"],
         parameters=record["parameters"],
-        validation_accuracy=metrics["best"]["accuracy"],
-        validation_loss=metrics["best"]["loss"],
-        test_accuracy=metrics["test"]["accuracy"],
-        test_loss=metrics["test"]["loss"],
-        images=" / ".join(str(count) for count in record["images"].values()),
+        scores=_score_rows(task, metrics),
+        unit=task.unit,
+        counts=" / ".join(
+            "streamed" if count is None else str(count) for count in record[task.unit].values()
+        ),
         seconds=record["seconds"],
+        protocol=words.protocol,
         best_step=metrics["best"]["step"],
         steps=record["steps"],
+        selection=_selection(task),
         command=record["command"],
         seed=recipe.seed,
-        machine=machine,
-        classes=record["classes"],
+        machine=record["hardware"]["accelerator"] or record["hardware"]["processor"],
+        limits=words.limits,
     )
+
+
+def _what(family: Family) -> str:
+    return f"A {family.title}" + (" (white-box transformer)" if family.white_box else "")
+
+
+def _score_rows(task: Task, metrics: dict[str, Any]) -> str:
+    rows = [
+        f"| {split} {score.title} | {metrics[stored][score.key]:.4f} |"
+        for split, stored in (("validation", "best"), ("test", "test"))
+        for score in task.scores
+    ]
+    return "\n".join(rows)
+
+
+def _selection(task: Task) -> str:
+    first, *ties = task.selection
+    names = [
+        f"{'higher' if tie.higher_is_better else 'lower'} validation {tie.title}" for tie in ties
+    ]
+    return f"validation {first.title}" + (f" (ties: {', then '.join(names)})" if names else "")

@@ -9,17 +9,21 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from whitebox_transformers.tasks.task import Score
+
 
 class ProgressLine(TrainerCallback):
-    """Bar over all steps with epoch, training loss and the latest validation accuracy.
+    """Bar over all steps with epoch, training loss and the latest validation score.
 
     Args:
         title: What is being trained.
+        score: What is shown of a validation.
         steps_per_epoch: ``None`` for streams, whose epochs have no known length.
     """
 
-    def __init__(self, title: str, steps_per_epoch: int | None) -> None:
+    def __init__(self, title: str, score: Score, steps_per_epoch: int | None) -> None:
         self.title = title
+        self.score = score
         self.steps_per_epoch = steps_per_epoch
         self._bar: tqdm | None = None
         self._shown: dict[str, str] = {}
@@ -61,11 +65,12 @@ class ProgressLine(TrainerCallback):
         logs: dict[str, float],
         **kwargs: Any,
     ) -> None:
-        """Take up the newest loss and validation accuracy."""
+        """Take up the newest loss and validation score."""
         if "loss" in logs:
             self._shown["loss"] = f"{logs['loss']:.3f}"
-        if "eval_accuracy" in logs:
-            self._shown["validation"] = f"{logs['eval_accuracy']:.2%}"
+        key = f"eval_{self.score.key}"
+        if key in logs:
+            self._shown["validation"] = self.score.show(logs[key])
         self._show()
 
     def on_train_end(

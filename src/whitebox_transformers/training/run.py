@@ -15,10 +15,11 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerState
 from transformers.integrations import TensorBoardCallback
 from transformers.utils import logging
 
-from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
-from whitebox_transformers.data.build import ImageData
-from whitebox_transformers.data.dataset import ImageDataset
-from whitebox_transformers.evaluation.accuracy import measure
+from whitebox_transformers.data.protocol import Splits, length_of
+from whitebox_transformers.evaluation.measuring import measure
+from whitebox_transformers.tasks import task_of
+from whitebox_transformers.tasks.recipe import Recipe
+from whitebox_transformers.tasks.task import Preprocessor, Task
 from whitebox_transformers.training.batches import Position
 from whitebox_transformers.training.checkpoints import (
     Checkpoint,
@@ -26,18 +27,16 @@ from whitebox_transformers.training.checkpoints import (
     complete_checkpoints,
     remove_incomplete,
 )
-from whitebox_transformers.training.families import build_model, trainable_parameters
+from whitebox_transformers.training.families import trainable_parameters
 from whitebox_transformers.training.files import read_json, read_weights, write_json, write_text
 from whitebox_transformers.training.keepsakes import KeepAtSteps, KeepBest
 from whitebox_transformers.training.lock import alone_in
 from whitebox_transformers.training.model_card import model_card
-from whitebox_transformers.training.objective import check_optimizer
-from whitebox_transformers.training.prepare import prepare_data
+from whitebox_transformers.training.optimizer import check_optimizer
 from whitebox_transformers.training.processes import is_main_process
 from whitebox_transformers.training.progress import ProgressLine
 from whitebox_transformers.training.provenance import provenance
-from whitebox_transformers.training.recipe import Recipe
-from whitebox_transformers.training.run_folder import RunFolder
+from whitebox_transformers.training.run_folder import RunFolder, recipe_of
 from whitebox_transformers.training.schedule import Schedule, make_schedule
 from whitebox_transformers.training.trainer import WhiteboxTrainer
 
@@ -48,14 +47,21 @@ class RunResult:
 
     folder: Path
     family: str
+    """As the recipe names it."""
     parameters: int
     """Trainable, embeddings included."""
-    validation_accuracy: float
-    test_accuracy: float
+    scores: dict[str, float]
+    """On the test split, by the keys of the task's scores."""
+    validation: dict[str, float]
+    """The same on the validation split."""
     seconds: float
     """Time spent training and validating, interruptions left out."""
     already_finished: bool
     """Whether the folder held the finished run and nothing was done."""
+
+    def on(self, split: str) -> dict[str, float]:
+        """Scores on the ``validation`` or the ``test`` split."""
+        return {"validation": self.validation, "test": self.scores}[split]
 
 
 def train(
@@ -89,21 +95,19 @@ def train(
 
 def _carry_out(recipe: Recipe, folder: RunFolder, callbacks: list[TrainerCallback]) -> None:
     """Train from the start or the latest checkpoint on, and write the results."""
-    data, processor = prepare_data(recipe)
-    model = build_model(recipe.model, data.labels, recipe.seed)
-    images = {"train": data.train, "validation": data.validation, "test": data.test}
-    counts = {
-        name: len(split) if isinstance(split, ImageDataset) else None
-        for name, split in images.items()
-    }
-    schedule = make_schedule(recipe.train, counts["train"])
+    task = task_of(recipe)
+    data, preprocessor = task.prepare(recipe)
+    model = task.build_model(recipe, data)
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    counts = {name: length_of(split) for name, split in splits.items()}
+    schedule = make_schedule(recipe.train, counts["train"], task.unit)
     record = provenance() | {
         "status": "running",
         "folder": str(folder.path),
         "seed": recipe.seed,
         "parameters": trainable_parameters(model),
-        "classes": len(data.labels),
-        "images": counts,
+        **task.facts(data),
+        task.unit: counts,
         "steps": schedule.steps,
         "started": _now(),
     }
@@ -119,7 +123,7 @@ def _carry_out(recipe: Recipe, folder: RunFolder, callbacks: list[TrainerCallbac
     with _without_save_bars():
         _fit(trainer, latest)
         if is_main_process():
-            _finish(recipe, folder, trainer, data, processor, clock)
+            _finish(recipe, folder, trainer, data, preprocessor, clock)
 
 
 @contextmanager
@@ -139,7 +143,7 @@ def _make_trainer(
     recipe: Recipe,
     folder: RunFolder,
     model: PreTrainedModel,
-    data: ImageData,
+    data: Splits,
     schedule: Schedule,
     latest: Checkpoint | None,
 ) -> tuple[WhiteboxTrainer, SealCheckpoints]:
@@ -147,10 +151,10 @@ def _make_trainer(
     trainer = WhiteboxTrainer(
         recipe, model, data.train, data.validation, folder.checkpoints, schedule, position
     )
-    title = f"{recipe.name} ({recipe.model.family})"
-    trainer.add_callback(KeepBest(folder.best))
+    title, shown = f"{recipe.name} ({recipe.model.family})", trainer.task.selection[0]
+    trainer.add_callback(KeepBest(folder.best, trainer.task))
     trainer.add_callback(KeepAtSteps(folder.kept, schedule.keep))
-    trainer.add_callback(ProgressLine(title, schedule.steps_per_epoch))
+    trainer.add_callback(ProgressLine(title, shown, schedule.steps_per_epoch))
     if recipe.train.tensorboard and is_main_process():
         from torch.utils.tensorboard import SummaryWriter
 
@@ -180,41 +184,43 @@ def _finish(
     recipe: Recipe,
     folder: RunFolder,
     trainer: WhiteboxTrainer,
-    data: ImageData,
-    processor: CrateImageProcessor,
+    data: Splits,
+    preprocessor: Preprocessor,
     clock: SealCheckpoints,
 ) -> None:
     """Write model, scores and card; the record that says so comes last."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    task = trainer.task
+    # Without the autocast of training: scores are taken in float32.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     best = read_weights(folder.best, model)
-    _save_model(folder.path, model, processor)
+    _save_model(folder.path, model, preprocessor)
     batch, workers = recipe.train.batch_size, recipe.train.workers
-    metrics = _curves(trainer.state) | {
+    metrics = _curves(trainer.state, task) | {
         "best": {"step": best["step"]} | best["validation"],
-        "test": measure(model, data.test, batch, workers, "test"),
+        "test": measure(task, model, data.test, batch, workers, "test"),
     }
     write_json(folder.metrics, metrics)
     spent = {"seconds": round(clock.seconds, 1), "cpu_seconds": round(clock.cpu_seconds, 1)}
     record = read_json(folder.record) | spent | {"finished": _now()}
-    write_text(folder.path / "README.md", model_card(recipe, record, metrics))
+    write_text(folder.path / "README.md", model_card(recipe, record, metrics, model.config))
     write_json(folder.record, record | {"status": "finished"})
 
 
-def _save_model(folder: Path, model: PreTrainedModel, processor: CrateImageProcessor) -> None:
+def _save_model(folder: Path, model: PreTrainedModel, preprocessor: Preprocessor) -> None:
     """Save in the run folder itself, each file whole, so that ``from_pretrained(run)`` works."""
     staging = folder / ".model"
     shutil.rmtree(staging, ignore_errors=True)
     model.save_pretrained(staging)
-    processor.save_pretrained(staging)
+    preprocessor.save_pretrained(staging)
     for file in staging.iterdir():
         os.replace(file, folder / file.name)
     staging.rmdir()
 
 
-def _curves(state: TrainerState) -> dict[str, Any]:
+def _curves(state: TrainerState, task: Task) -> dict[str, Any]:
     """Training and validation curves of a run, from Trainer's log."""
     train = ("step", "epoch", "loss", "grad_norm", "learning_rate")
-    validation = {"eval_accuracy": "accuracy", "eval_loss": "loss"}
+    validation = {f"eval_{score.key}": score.key for score in task.scores}
     return {
         "train": [
             {key: entry[key] for key in train if key in entry}
@@ -225,19 +231,20 @@ def _curves(state: TrainerState) -> dict[str, Any]:
             {"step": entry["step"], "epoch": entry["epoch"]}
             | {name: entry[key] for key, name in validation.items()}
             for entry in state.log_history
-            if "eval_loss" in entry
+            if f"eval_{task.scores[0].key}" in entry
         ],
     }
 
 
 def _result(folder: RunFolder, already_finished: bool) -> RunResult:
-    record, metrics = read_json(folder.record), read_json(folder.metrics)
+    record, metrics, recipe = read_json(folder.record), read_json(folder.metrics), recipe_of(folder)
+    keys = [score.key for score in task_of(recipe).scores]
     return RunResult(
         folder=folder.path,
-        family=read_json(folder.path / "config.json")["model_type"],
+        family=recipe.model.family,
         parameters=record["parameters"],
-        validation_accuracy=metrics["best"]["accuracy"],
-        test_accuracy=metrics["test"]["accuracy"],
+        scores={key: metrics["test"][key] for key in keys},
+        validation={key: metrics["best"][key] for key in keys},
         seconds=record["seconds"],
         already_finished=already_finished,
     )

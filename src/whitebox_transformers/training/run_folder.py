@@ -9,13 +9,9 @@ from typing import Any
 import yaml
 
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.files import read_json, write_text
-from whitebox_transformers.training.recipe import (
-    Recipe,
-    differences,
-    recipe_from_dict,
-    recipe_to_dict,
-)
+from whitebox_transformers.training.recipe import differences, recipe_from_dict, recipe_to_dict
 
 # Keys, or blocks of keys, that change how a run is carried out or shown, never what it computes.
 FREE_KEYS = {

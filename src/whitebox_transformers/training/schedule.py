@@ -23,15 +23,16 @@ class Schedule:
     """Steps after which a copy of the weights is kept."""
 
 
-def make_schedule(train: TrainConfig, images: int | None) -> Schedule:
+def make_schedule(train: TrainConfig, samples: int | None, unit: str = "samples") -> Schedule:
     """Turn epochs and shares into steps.
 
     Args:
         train: The recipe's block.
-        images: Size of the training split; ``None`` for a stream.
+        samples: Size of the training split; ``None`` for a stream.
+        unit: What samples are called in messages.
 
     Raises:
-        UserError: The length cannot be known, the batch does not fit the images or the processes,
+        UserError: The length cannot be known, the batch does not fit the samples or the processes,
             or warm-up is as long as the run.
     """
     if train.batch_size % (train.accumulate * world_size()):
@@ -39,19 +40,19 @@ def make_schedule(train: TrainConfig, images: int | None) -> Schedule:
             f"train.batch_size={train.batch_size} is not a multiple of train.accumulate="
             f"{train.accumulate} times {world_size()} processes; change one of them"
         )
-    if images is not None and images < train.batch_size:
+    if samples is not None and samples < train.batch_size:
         raise UserError(
-            f"train.batch_size={train.batch_size} is more than the {images} training images; "
+            f"train.batch_size={train.batch_size} is more than the {samples} training {unit}; "
             "lower it"
         )
-    per_epoch = None if images is None else images // train.batch_size
+    per_epoch = None if samples is None else samples // train.batch_size
     if per_epoch is None and (train.steps is None or train.evaluate_every is None):
         raise UserError(
-            "data.streaming=true: the number of images is unknown; "
+            f"data.streaming=true: the number of {unit} is unknown; "
             "set train.steps and train.evaluate_every instead of train.epochs"
         )
-    unit = 1 if train.steps is not None else per_epoch or 1
-    steps = train.steps or max(1, round((train.epochs or 0) * unit))
+    scale = 1 if train.steps is not None else per_epoch or 1
+    steps = train.steps or max(1, round((train.epochs or 0) * scale))
     if train.warmup_steps(steps) >= steps > 1:
         raise UserError(
             f"train.warmup={train.warmup} is {train.warmup_steps(steps)} steps, "
@@ -63,5 +64,5 @@ def make_schedule(train: TrainConfig, images: int | None) -> Schedule:
         steps_per_epoch=per_epoch,
         evaluate_every=evaluate_every,
         checkpoint_every=min(train.checkpoint_every or per_epoch or evaluate_every, steps),
-        keep=frozenset(round(moment * unit) for moment in train.keep),
+        keep=frozenset(round(moment * scale) for moment in train.keep),
     )

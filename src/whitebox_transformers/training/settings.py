@@ -19,7 +19,7 @@ class TrainConfig:
     """Length in optimiser steps. Streams need it, their length being unknown."""
 
     batch_size: int = 128
-    """Images per optimiser step, over all processes and accumulated pieces together."""
+    """Samples per optimiser step, over all processes and accumulated pieces together."""
 
     accumulate: int = 1
     """Pieces that a batch is cut into when it does not fit; gradients are summed over them."""
@@ -80,7 +80,7 @@ class TrainConfig:
     """Write the curves for TensorBoard into the run folder."""
 
     workers: int = 0
-    """Processes that decode images; 0 does it in the training process. Never changes a result."""
+    """Processes that make samples; 0 does it in the training process. Never changes a result."""
 
     def __post_init__(self) -> None:
         self._check_length()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ T = TypeVar("T", bound="DataclassInstance")
 def build(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
     """Make a dataclass from plain values, as read from YAML.
 
+    A field that would be a word of Python has an underscore after its name, which its key has not.
+
     Args:
         kind: A dataclass; its fields may be dataclasses, lists, dicts, literals and unions.
         values: Value of each key; missing keys take the field's default.
@@ -29,17 +32,40 @@ def build(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
     Raises:
         UserError: A key is unknown (the nearest is suggested), missing, or of a wrong type.
     """
-    hints = get_type_hints(kind)
+    hints, fields = get_type_hints(kind), {key_of(f): f for f in dataclasses.fields(kind)}
+    former = {f.metadata["formerly"]: key for key, f in fields.items() if "formerly" in f.metadata}
     for key in values:
-        if key not in hints:
-            raise UserError(unknown_key(_join(where, str(key)), str(key), hints))
-    for field in dataclasses.fields(kind):
+        if key in former:
+            raise UserError(f"{_join(where, key)} is now called {_join(where, former[key])}")
+        if key not in fields:
+            raise UserError(unknown_key(_join(where, str(key)), str(key), list(fields)))
+    for key, field in fields.items():
         required = field.default is field.default_factory is dataclasses.MISSING
-        if required and field.name not in values:
-            raise UserError(f"{_join(where, field.name)} is missing; add it to the recipe")
-    return kind(
-        **{key: _convert(hints[key], value, _join(where, key)) for key, value in values.items()}
-    )
+        if required and key not in values:
+            raise UserError(f"{_join(where, key)} is missing; add it to the recipe")
+    converted = {
+        fields[key].name: _convert(hints[fields[key].name], value, _join(where, key))
+        for key, value in values.items()
+    }
+    return kind(**converted)
+
+
+def plain(block: DataclassInstance) -> dict[str, Any]:
+    """Plain nested values by key; :func:`build` reads them back."""
+    return {
+        key_of(field): _plain(getattr(block, field.name)) for field in dataclasses.fields(block)
+    }
+
+
+def key_of(field: dataclasses.Field) -> str:
+    """How a recipe spells a field."""
+    return field.name.removesuffix("_")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(value)
+    return copy.deepcopy(value)
 
 
 def unknown_key(path: str, key: str, known: Mapping[str, Any] | list[str]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers import (
     EvalPrediction,
     PreTrainedModel,
@@ -19,33 +19,29 @@ from transformers import (
     TrainingArguments,
 )
 
-from whitebox_transformers.data.dataset import ImageDataset
 from whitebox_transformers.data.loading import evaluation_batches
+from whitebox_transformers.data.protocol import Split
 from whitebox_transformers.data.seeding import seed_of
-from whitebox_transformers.data.stream import ImageStream
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.tasks import task_of
+from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.batches import Position, RunBatches
-from whitebox_transformers.training.objective import (
-    ClassificationLoss,
-    decaying_parameters,
-    optimizer_class,
-)
+from whitebox_transformers.training.optimizer import decaying_parameters, optimizer_class
 from whitebox_transformers.training.processes import world_size
-from whitebox_transformers.training.recipe import Recipe
 from whitebox_transformers.training.schedule import Schedule
 
 
 class WhiteboxTrainer(Trainer):
-    """Trains a classifier so that an interrupted run ends with the weights of an unbroken one.
+    """Trains a model so that an interrupted run ends with the weights of an unbroken one.
 
-    Order and augmentation come from the data as functions of (seed, epoch, image); dropout is drawn
-    anew from (seed, step, piece of the batch) before each forward pass.
+    Order and augmentation come from the data as functions of (seed, epoch, sample); dropout is
+    drawn anew from (seed, step, piece of the batch) before each forward pass.
 
     Args:
         recipe: The run.
         model: Its model, freshly built.
-        train_dataset: The training split.
-        eval_dataset: The validation split.
+        train_split: What is learned from.
+        validation_split: What the best weights are chosen by.
         checkpoints: Folder for checkpoints.
         schedule: The length of the run in steps.
         position: The batch to begin with.
@@ -55,33 +51,36 @@ class WhiteboxTrainer(Trainer):
         self,
         recipe: Recipe,
         model: PreTrainedModel,
-        train_dataset: ImageDataset | ImageStream,
-        eval_dataset: ImageDataset | ImageStream,
+        train_split: Split,
+        validation_split: Split,
         checkpoints: Path,
         schedule: Schedule,
         position: Position,
     ) -> None:
         self.recipe = recipe
+        self.task = task_of(recipe)
         self.schedule = schedule
         self.position = position
-        self.training_images = train_dataset
-        self.validation_images = eval_dataset
+        self.train_split: Any = train_split
+        self.validation_split: Any = validation_split
+        self.objective = self.task.objective(recipe.train)
+        self._config = model.config
         self._piece = 0
         super().__init__(
             model=model,
             args=_arguments(recipe, checkpoints, schedule),
-            # A stream is no Dataset, which only the loaders replaced below would need.
-            train_dataset=cast(Dataset, train_dataset),
-            eval_dataset=cast(Dataset, eval_dataset),
-            compute_loss_func=ClassificationLoss(recipe.train.label_smoothing),
-            compute_metrics=_accuracy,
-            preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
+            train_dataset=self.train_split,
+            eval_dataset=self.validation_split,
+            compute_loss_func=self.objective,
+            compute_metrics=self._scores,
             optimizer_cls_and_kwargs=optimizer_class(recipe.train),
         )
-        # The loss is ours: the model need not hear how many images the whole step has.
+        # The loss is ours: the model need not hear how many items the whole step has.
         self.model_accepts_loss_kwargs = False
         self.remove_callback(ProgressCallback)
         self.add_callback(_KeepPlace(self))
+        for callback in self.task.callbacks(recipe, schedule):
+            self.add_callback(callback)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Names by the recipe's rule instead of Trainer's."""
@@ -90,7 +89,7 @@ class WhiteboxTrainer(Trainer):
     def get_train_dataloader(self) -> RunBatches:
         """The batches of the run from its position on."""
         return RunBatches(
-            self.training_images,
+            self.train_split,
             self.args.per_device_train_batch_size,
             self.position,
             rank=self.args.process_index,
@@ -102,12 +101,27 @@ class WhiteboxTrainer(Trainer):
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """The validation split once; several processes share it."""
         loader = evaluation_batches(
-            eval_dataset or self.validation_images,
+            self.validation_split,
             self.args.per_device_eval_batch_size,
             workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
         )
         return loader if self.args.world_size == 1 else self.accelerator.prepare(loader)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list, torch.Tensor | None]:
+        """The pieces of a step, and how many items the loss has in all of them and all processes.
+
+        Trainer would count entries of ``labels``: a soft label has one for each class, and the
+        labels of a causal model are shifted.
+        """
+        pieces, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self.objective is None:
+            return pieces, None
+        count = sum(self.objective.count(piece["labels"]) for piece in pieces)
+        total: Any = self.accelerator.reduce(torch.tensor(count, device=device))
+        return pieces, total.clamp(min=1)
 
     def training_step(
         self,
@@ -133,6 +147,23 @@ class WhiteboxTrainer(Trainer):
             )
         return loss
 
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor | Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[None, torch.Tensor, torch.Tensor]:
+        """The task's numbers for each sample, in place of logits; Trainer gathers them."""
+        with torch.no_grad():
+            rows = self.task.measure_batch(model, self._prepare_inputs(inputs))
+        return None, rows, rows[:, 0]
+
+    def _scores(self, prediction: EvalPrediction) -> dict[str, float]:
+        rows = torch.as_tensor(prediction.predictions, dtype=torch.float64)
+        found = self.task.summarise(rows, self.validation_split, self._config)
+        return {score.key: found[score.key] for score in self.task.scores}
+
 
 class _KeepPlace(TrainerCallback):
     """Counts the accumulated pieces of each step, and epochs as the data have them."""
@@ -145,10 +176,6 @@ class _KeepPlace(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         state.epoch = state.global_step / (self.trainer.schedule.steps_per_epoch or math.inf)
-
-
-def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    return {"accuracy": float(np.mean(prediction.predictions == prediction.label_ids))}
 
 
 def _arguments(recipe: Recipe, checkpoints: Path, schedule: Schedule) -> TrainingArguments:

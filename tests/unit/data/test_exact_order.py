@@ -114,7 +114,7 @@ def test_evaluation_sees_every_image_once_in_order():
 
 def test_a_batch_larger_than_the_set():
     data = build(DataConfig(limit=30), channels=1)
-    with pytest.raises(UserError, match="30 training images do not fill a batch of 20 on 2"):
+    with pytest.raises(UserError, match="30 training samples do not fill a batch of 20 on 2"):
         training_batches(data.train, 20, epoch=0, world=2)
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.report.examples import examples_from_files, picture_of
 from whitebox_transformers.report.inspect import inspect
+from whitebox_transformers.tasks import TASKS
 from whitebox_transformers.training.compare import Comparison, Row
 from whitebox_transformers.training.recipe import recipe_from_dict
 from whitebox_transformers.training.run import train
@@ -167,7 +168,8 @@ def test_models_without_subspaces_show_the_rest(tmp_path, monkeypatch, model, co
 def test_a_pair_stands_on_the_page_of_its_white_box(finished, tmp_path, monkeypatch):
     monkeypatch.setattr("whitebox_transformers.report.inspect.write_figures", lambda *_: [])
     black = short_run(tmp_path / "vit", VIT)
-    pair = Comparison([Row(finished, (41.0, 32.0), (0.5, 0.2)), Row(black, None, None)], 1.0)
+    rows = [Row(finished, (41.0, 32.0), (0.5, 0.2)), Row(black, None, None)]
+    pair = Comparison(TASKS["image-classification"], rows, 1.0)
     page = inspect(
         finished.folder, samples=4, out=tmp_path / "out", comparison=pair
     ).html.read_text()

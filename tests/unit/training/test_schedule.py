@@ -22,7 +22,7 @@ def test_stream_needs_steps():
 
 def test_batch_larger_than_the_split_is_refused():
     with pytest.raises(UserError, match="9 training images"):
-        make_schedule(TrainConfig(epochs=1, batch_size=10), 9)
+        make_schedule(TrainConfig(epochs=1, batch_size=10), 9, "images")
 
 
 def test_warmup_as_long_as_the_run_is_refused():

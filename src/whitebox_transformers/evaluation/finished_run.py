@@ -1,4 +1,4 @@
-"""The score of a finished run on one of its splits."""
+"""A finished run: its model, and its score on one of its splits."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForImageClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from whitebox_transformers.errors import UserError
-from whitebox_transformers.evaluation.accuracy import measure
-from whitebox_transformers.training.prepare import prepare_data
-from whitebox_transformers.training.recipe import Recipe
+from whitebox_transformers.evaluation.measuring import measure
+from whitebox_transformers.tasks import task_of
+from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.run_folder import find_run, recipe_of
 
 SPLITS = ("train", "validation", "test")
@@ -25,7 +25,7 @@ def evaluate(run: str | Path, split: str = "test") -> dict[str, Any]:
         split: ``train``, ``validation`` or ``test``.
 
     Returns:
-        What :func:`whitebox_transformers.evaluation.accuracy.measure` returns.
+        The scores of the run's task, e.g. ``accuracy`` and ``loss``.
 
     Raises:
         UserError: No finished run there, an unknown split, or the data cannot be found.
@@ -33,9 +33,10 @@ def evaluate(run: str | Path, split: str = "test") -> dict[str, Any]:
     if split not in SPLITS:
         raise UserError(f"split {split!r} is not known; choose one of: {', '.join(SPLITS)}")
     model, recipe = load_run(run)
-    data, _ = prepare_data(recipe)
-    dataset = {"train": data.train_plain, "validation": data.validation, "test": data.test}[split]
-    return measure(model, dataset, recipe.train.batch_size, recipe.train.workers, split)
+    task = task_of(recipe)
+    data, _ = task.prepare(recipe)
+    chosen = {"train": data.train_plain, "validation": data.validation, "test": data.test}[split]
+    return measure(task, model, chosen, recipe.train.batch_size, recipe.train.workers, split)
 
 
 def load_run(run: str | Path) -> tuple[PreTrainedModel, Recipe]:
@@ -48,6 +49,6 @@ def load_run(run: str | Path) -> tuple[PreTrainedModel, Recipe]:
     if not folder.finished:
         raise UserError(f"{run} is not finished; `wbt train` with the same command resumes it")
     recipe = recipe_of(folder)
-    model = AutoModelForImageClassification.from_pretrained(folder.path)
+    model = task_of(recipe).auto_model.from_pretrained(folder.path)
     accelerated = recipe.train.device == "auto" and torch.accelerator.is_available()
     return model.to(torch.accelerator.current_accelerator() if accelerated else "cpu"), recipe
