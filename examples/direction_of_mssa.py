@@ -9,7 +9,7 @@ raises the `definition` rate, which also looks at lengths. Subtracting does the 
 
 import torch
 
-from whitebox_transformers.crate.mssa import attention_weights
+from whitebox_transformers.crate.attention import attention_weights
 from whitebox_transformers.crate.rates import compression_rate, published_compression_rate
 
 WIDTH, HEADS, HEAD_WIDTH, TOKENS, CLUSTERS = 48, 6, 8, 100, 5

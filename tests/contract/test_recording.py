@@ -51,8 +51,9 @@ def weights(part: torch.nn.Module, normed: torch.Tensor) -> torch.Tensor:
     else:
         queries = keys = normed @ part.subspaces.effective_weight().T
         dim = part.subspaces.head_dim
+    own = torch.eye(normed.shape[1], dtype=torch.bool) & (not part.config.attend_self)
     heads = [
-        torch.softmax(query @ key.transpose(1, 2) / dim**0.5, dim=-1)
+        torch.softmax((query @ key.transpose(1, 2) / dim**0.5).masked_fill(own, -torch.inf), dim=-1)
         for query, key in zip(queries.split(dim, -1), keys.split(dim, -1), strict=True)
     ]
     return torch.stack(heads, dim=1)

@@ -40,6 +40,8 @@ VARIANTS: dict[str, dict] = {
         "mssa_step": 0.5,
         "orthonormal_subspaces": True,
     },
+    "without-self": {"attend_self": False},
+    "ordinary-attention-without-self": {"attend_self": False, "compression": "attention"},
     "full-step": {"mssa_step": 1, "mssa_output": "identity"},
     "orthonormal": {"orthonormal_subspaces": True},
     "learned-scalars": {"learn_step_size": True, "learn_threshold": True},

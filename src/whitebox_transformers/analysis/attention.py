@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from whitebox_transformers.crate.mssa import attention_weights
+from whitebox_transformers.crate.attention import attention_weights
 
 from .layers import checked_index, compress_of, evaluating, white_box_layers
 
@@ -64,7 +64,8 @@ def _rows_from_u(
     layers, rows = white_box_layers(model), {}
 
     def keep_row(index: int, inputs: tuple) -> None:
-        query, key, mask, scaling, _ = inputs
+        query, key, mask, scaling, *_ = inputs
+        mask = None if mask is None else mask[:, :, :1]
         rows[index] = attention_weights(query[:, :, :1], key, mask, scaling)[:, :, 0]
 
     with ExitStack() as hooks:

@@ -7,39 +7,27 @@ to ask which operator segmentation emerges from.
 import torch
 from torch import nn
 
-from .mssa import AttentionMap, attend
+from .attention import SelfAttention
 
 
-class QKVAttention(nn.Module):
-    """Ordinary attention with three projections in place of MSSA: (B, N, D) to (B, N, D)."""
+class QKVAttention(SelfAttention):
+    """Ordinary attention with three projections in place of MSSA: (B, N, D) to (B, N, D).
 
-    is_causal = False
+    A cache then holds keys and values, as usual.
+    """
 
-    def __init__(self, config):
-        super().__init__()
-        self.config = config
-        self.num_heads, self.head_dim = config.num_attention_heads, config.head_dim
+    def __init__(self, config, layer_idx: int = 0):
+        super().__init__(config, layer_idx)
         inner = self.num_heads * self.head_dim
-        self.scaling = self.head_dim**-0.5
-        self.attention_dropout = config.attention_probs_dropout_prob
         self.qkv = nn.Linear(config.hidden_size, 3 * inner, bias=False)
-        self.attention_map = AttentionMap()
-        self.heads = nn.Identity()
         self.output = nn.Linear(inner, config.hidden_size, bias=config.mssa_output_bias)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self,
-        z: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        record_attention: bool = False,
-        **kwargs,
+        self, z: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
     ) -> torch.Tensor:
         qkv = self.qkv(z).unflatten(-1, (3, self.num_heads, self.head_dim))
         query, key, value = qkv.transpose(1, 3).unbind(2)
-        self.attention_map(query, key, attention_mask, self.scaling, record_attention)
-        averages = attend(self, query, key, value, attention_mask, **kwargs)
-        return self.dropout(self.output(self.heads(averages).flatten(-2)))
+        return self.dropout(self.output(self.averages(query, key, value, attention_mask, **kwargs)))
 
 
 class MLP(nn.Module):

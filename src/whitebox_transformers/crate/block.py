@@ -15,6 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .ablations import MLP, QKVAttention
 from .ista import ISTA, Majorizer, OvercompleteISTA
 from .mssa import MSSA
+from .window import Window
 
 COMPRESSIONS = {"mssa": MSSA, "attention": QKVAttention}
 SPARSIFICATIONS = {
@@ -66,13 +67,15 @@ class RecordZHalf(Record):
 class Compress(nn.Module):
     """Z^l to Z^{l+1/2}: ``Z + MSSA(LN Z)`` as published, (B, N, D) to (B, N, D).
 
-    With the derivation's step c = kappa gamma it is ``(1 - c) Z + c MSSA(LN Z)``.
+    With the derivation's step c = kappa gamma it is ``(1 - c) Z + c MSSA(LN Z)``. With a window
+    the operator sees the widened tokens; what they are added to stays.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, layer_idx: int = 0):
         super().__init__()
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.mssa = COMPRESSIONS[config.compression](config)
+        self.window = None if config.window is None else Window(config, layer_idx)
+        self.mssa = COMPRESSIONS[config.compression](config, layer_idx)
         self.normed_skip = config.mssa_skip == "normed"
         step = config.mssa_step
         self.retention = 1.0 if step is None else 1.0 - step
@@ -80,9 +83,18 @@ class Compress(nn.Module):
         # In the data path, so that a hook on it sees and may scale what is added to the token.
         self.step = nn.Identity()
 
-    def forward(self, z, attention_mask=None, **kwargs):
+    def forward(self, z, attention_mask=None, position_ids=None, past_key_values=None, **kwargs):
         normed = self.norm(z)
-        step = self.mssa(normed, attention_mask, **kwargs)
+        seen = normed
+        if self.window is not None:
+            seen = self.window(normed, position_ids, past_key_values)
+        step = self.mssa(
+            seen,
+            attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            **kwargs,
+        )
         skip = normed if self.normed_skip else z
         if self.gain != 1.0:
             step = self.gain * step
@@ -113,9 +125,9 @@ class Sparsify(nn.Module):
 class CrateLayer(GradientCheckpointingLayer):
     """One layer: compress, then sparsify. Either may be absent by configuration."""
 
-    def __init__(self, config):
+    def __init__(self, config, layer_idx: int = 0):
         super().__init__()
-        self.compress = None if config.compression == "none" else Compress(config)
+        self.compress = None if config.compression == "none" else Compress(config, layer_idx)
         self.sparsify = None if config.sparsification == "none" else Sparsify(config)
         self.record_z_half = RecordZHalf()
 
@@ -134,7 +146,9 @@ class CrateStack(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        self.layers = nn.ModuleList(CrateLayer(config) for _ in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(
+            CrateLayer(config, index) for index in range(config.num_hidden_layers)
+        )
         self.record_z = RecordZ()
 
     def forward(

@@ -19,6 +19,7 @@ READ_BY: ReadBy = {
     "mssa_sign": ("compression", ("mssa", "attention")),
     "mssa_skip": ("compression", ("mssa", "attention")),
     "mssa_step": ("compression", ("mssa", "attention")),
+    "attend_self": ("compression", ("mssa", "attention")),
     "learn_step_size": ("sparsification", ("ista", "overcomplete")),
     "learn_threshold": ("sparsification", _DICTIONARIES),
     "activation": ("sparsification", _DICTIONARIES),
@@ -54,6 +55,9 @@ class OperatorConfig(PreTrainedConfig):
         mssa_step: ``None`` for the published Z + MSSA, or c = kappa * gamma in (0, 1] for the
             derivation's (1 - c) Z + c MSSA.
         orthonormal_subspaces: Make each U_k orthonormal in the forward pass.
+        attend_self: Let a token be averaged with itself as well as with others (published). With
+            False the diagonal is masked; a token that has nothing else to attend to, as the first
+            of a causal sequence, still attends to itself.
         sparsification: ``ista`` (published), ``overcomplete`` (T proximal steps from zero),
             ``majorizer`` (appendix A.3 of arXiv 2306.01129), ``mlp`` (ablation) or ``none``
             (attention only).
@@ -91,8 +95,9 @@ class OperatorConfig(PreTrainedConfig):
     not_negative: ClassVar[tuple[str, ...]] = ("step_size", "threshold")
     positive: ClassVar[tuple[str, ...]] = ("layer_norm_eps", "coding_precision", "mlp_ratio")
 
-    # Whether a token sees only those before it.
+    # Whether a token sees only those before it, and the window of tokens that have an order.
     is_causal: ClassVar[bool] = False
+    window: ClassVar[int | None] = None
 
     hidden_size: int = 768
     num_hidden_layers: int = 12
@@ -109,6 +114,7 @@ class OperatorConfig(PreTrainedConfig):
     mssa_skip: Literal["raw", "normed"] = "raw"
     mssa_step: float | int | None = None
     orthonormal_subspaces: bool = False
+    attend_self: bool = True
 
     sparsification: Literal["ista", "overcomplete", "majorizer", "mlp", "none"] = "ista"
     step_size: float | int = 0.1

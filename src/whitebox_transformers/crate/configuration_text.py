@@ -24,6 +24,9 @@ class TextConfig(OperatorConfig):
             where tokens are compared (the values that are averaged stay unrotated), ``none``
             leaves order to the causal mask and the window.
         rope_theta: Base of the rotation frequencies.
+        window: Tokens that MSSA sees as one: each is widened by a learned weighting of its
+            neighbours before the shared projection, in a causal model of the ``window - 1`` before
+            it, otherwise of as many on both sides. ``None`` leaves tokens as they are.
         final_norm: LayerNorm on Z^L.
         final_norm_eps: Epsilon of that LayerNorm.
         type_vocab_size: Number of token types, or 0 for none.
@@ -50,6 +53,7 @@ class TextConfig(OperatorConfig):
     max_position_embeddings: int = 1024
     position_embedding_type: Literal["learned", "rotary", "none"] = "learned"
     rope_theta: float | int = 10000.0
+    window: int | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
     final_norm: bool = False
     final_norm_eps: float | int = 1e-5
     type_vocab_size: int = 0
@@ -71,6 +75,10 @@ class TextConfig(OperatorConfig):
             raise ValueError(
                 f"embedding_norm_eps={self.embedding_norm_eps} must be positive, or None."
             )
+        if self.window is not None and (self.window < 2 or not (self.is_causal or self.window % 2)):
+            kind = "at least 2" if self.is_causal else "an odd number from 3, as many on both sides"
+            raise ValueError(f"window={self.window} must be {kind}, or None.")
+        assert self.head_dim is not None  # filled in by now
         if self.position_embedding_type == "rotary" and self.head_dim % 2:
             raise ValueError(
                 f"position_embedding_type='rotary' turns pairs of coordinates, but head_dim="

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.backbone_utils import BackboneMixin
 from transformers.modeling_outputs import BackboneOutput
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
-from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+from transformers.utils.output_capturing import capture_outputs
 
-from .block import CrateLayer, CrateStack, RecordZ, RecordZHalf
+from .block import CrateStack
 from .configuration_crate import CrateConfig
 from .embeddings import CrateEmbeddings
-from .ista import ProximalBlock
-from .mssa import AttentionMap, FixedOutput
+from .masks import bidirectional_mask
+from .modeling_family import FamilyPreTrainedModel, recording_requests
 
 
 @dataclass
@@ -61,62 +60,33 @@ class CrateImageClassifierOutput(ModelOutput):
     z_half: tuple[torch.Tensor | None, ...] | None = None
 
 
-# All classes live in this file, so the folder of any one of them can be loaded as every other.
-REMOTE_CLASSES = {
-    "AutoModel": "modeling_crate.CrateModel",
-    "AutoModelForImageClassification": "modeling_crate.CrateForImageClassification",
-    "AutoBackbone": "modeling_crate.CrateBackbone",
-}
-
-
-class CratePreTrainedModel(PreTrainedModel):
-    """Loading, saving and initialisation shared by the family.
+class CratePreTrainedModel(FamilyPreTrainedModel):
+    """What the image models share.
 
     Fresh weights follow the authors: PyTorch's default for linear maps, Kaiming uniform for
     dictionaries, standard deviation ``position_init_std`` for positions and class token.
     """
 
     config: CrateConfig
-    base_model_prefix = "crate"
     main_input_name = "pixel_values"
     input_modalities = "image"
-    supports_gradient_checkpointing = True
     _no_split_modules = ["CrateLayer", "CrateEmbeddings"]
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-    _can_compile_fullgraph = True
-    _can_record_outputs = {
-        "hidden_states": CrateLayer,
-        "attentions": OutputRecorder(AttentionMap, index=0),
-        "z": OutputRecorder(RecordZ, index=0),
-        "z_half": OutputRecorder(RecordZHalf, index=0),
+    remote_classes = {
+        "AutoModel": "modeling_crate.CrateModel",
+        "AutoModelForImageClassification": "modeling_crate.CrateForImageClassification",
+        "AutoBackbone": "modeling_crate.CrateBackbone",
     }
-
-    def save_pretrained(self, *args, **kwargs):
-        """Save as Hugging Face does, naming every class of the family for remote code."""
-        self.config.auto_map = (getattr(self.config, "auto_map", None) or {}) | REMOTE_CLASSES
-        return super().save_pretrained(*args, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
         if isinstance(module, nn.Linear | nn.Conv2d):
             bound = module.weight[0].numel() ** -0.5
             init.uniform_(module.weight, -bound, bound)
             if module.bias is not None:
                 init.uniform_(module.bias, -bound, bound)
-        elif isinstance(module, nn.LayerNorm):
-            init.ones_(module.weight)
-            init.zeros_(module.bias)
-        elif isinstance(module, FixedOutput | ProximalBlock | CrateEmbeddings):
+        elif isinstance(module, CrateEmbeddings):
             module.reset_parameters()
-
-
-def _recording(config: CrateConfig, kwargs: dict) -> dict:
-    """Recording requests of a call, falling back to the configuration as Hugging Face does."""
-    keys = ("output_attentions", "output_z", "output_z_half")
-    return {key: kwargs.pop(key, getattr(config, key, None)) for key in keys}
 
 
 class CrateModel(CratePreTrainedModel):
@@ -156,11 +126,11 @@ class CrateModel(CratePreTrainedModel):
                 Recording under ``torch.compile(fullgraph=True)`` needs one recorded call before
                 compilation, in which transformers installs its hooks.
         """
-        recording = _recording(self.config, kwargs)
-        kwargs.pop("output_hidden_states", None)
+        recording = recording_requests(self.config, kwargs)
         # ViT's flag, which its users pass; positions here are interpolated whenever they must be.
         kwargs.pop("interpolate_pos_encoding", None)
-        z = self.stack(self.embeddings(pixel_values), **recording, **kwargs)
+        z = self.embeddings(pixel_values)
+        z = self.stack(z, bidirectional_mask(self.config, z), **recording, **kwargs)
         return CrateModelOutput(last_hidden_state=z, pooler_output=self.pool(z))
 
 

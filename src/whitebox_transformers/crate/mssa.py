@@ -13,76 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import maybe_autocast
 
-
-def attention_weights(
-    query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, scaling: float
-) -> torch.Tensor:
-    """Softmax of scaled inner products, rows summing to one.
-
-    Args:
-        query: (B, K, N, P).
-        key: (B, K, N', P).
-        mask: Added to the scores, or boolean with True for allowed; broadcast to (B, K, N, N').
-        scaling: Factor on the scores, P^-1/2 in the authors' code.
-
-    Returns:
-        (B, K, N, N'), in the query's type; the softmax itself is float32 or better.
-    """
-    scores = query @ key.mT * scaling
-    if mask is not None and mask.dtype == torch.bool:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    elif mask is not None:
-        scores = scores + mask
-    wide = torch.promote_types(scores.dtype, torch.float32)
-    return scores.softmax(-1, dtype=wide).to(query.dtype)
-
-
-def eager_attention(module, query, key, value, attention_mask, scaling, dropout=0.0, **kwargs):
-    """Attention spelled out; the reference for the fused implementations.
-
-    Signature and result are those of ``ALL_ATTENTION_FUNCTIONS``: (B, N, K, P) and weights.
-    """
-    weights = attention_weights(query, key, attention_mask, scaling)
-    dropped = F.dropout(weights, p=dropout, training=module.training)
-    return (dropped @ value).transpose(1, 2), weights
-
-
-def attend(module, query, key, value, mask: torch.Tensor | None, **kwargs) -> torch.Tensor:
-    """Attention by the implementation that the configuration of ``module`` names.
-
-    Args:
-        module: Has ``config``, ``scaling`` and ``attention_dropout``.
-        query: (B, K, N, P).
-        key: (B, K, N', P).
-        value: (B, K, N', P).
-        mask: As for :func:`attention_weights`.
-        kwargs: For the implementation.
-
-    Returns:
-        Averages of the values, (B, N, K, P).
-    """
-    implementation = ALL_ATTENTION_FUNCTIONS.get_interface(
-        module.config._attn_implementation, eager_attention
-    )
-    dropout = module.attention_dropout if module.training else 0.0
-    averages, _ = implementation(
-        module, query, key, value, mask, scaling=module.scaling, dropout=dropout, **kwargs
-    )
-    return averages
-
-
-class AttentionMap(nn.Module):
-    """Attention weights (B, K, N, N) for whoever records them, else ``None``.
-
-    A module of its own because Hugging Face records module outputs; computed from u, so that
-    maps are available under fused attention too.
-    """
-
-    def forward(self, query, key, mask, scaling: float, wanted: bool) -> torch.Tensor | None:
-        return attention_weights(query, key, mask, scaling) if wanted else None
+from .attention import SelfAttention
 
 
 class Subspaces(nn.Linear):
@@ -146,50 +79,35 @@ class TiedOutput(nn.Module):
         return averages @ (weight.T if self.transpose else weight)
 
 
-class MSSA(nn.Module):
+class MSSA(SelfAttention):
     """Multi-head subspace self-attention, (B, N, D) to (B, N, D).
 
     The output matrix is the configuration's ``mssa_output``. Attention runs through
-    ``ALL_ATTENTION_FUNCTIONS`` with one tensor as query, key and value.
+    ``ALL_ATTENTION_FUNCTIONS`` with one tensor as query, key and value, and a cache of past tokens
+    holds that one tensor.
     """
 
-    is_causal = False
-
-    def __init__(self, config):
-        super().__init__()
-        width, heads, head_dim = (
-            config.hidden_size,
-            config.num_attention_heads,
-            config.head_dim,
+    def __init__(self, config, layer_idx: int = 0):
+        super().__init__(config, layer_idx)
+        width, inner = config.hidden_size, self.num_heads * self.head_dim
+        self.subspaces = Subspaces(
+            width, self.num_heads, self.head_dim, config.orthonormal_subspaces
         )
-        self.config = config
-        self.scaling = head_dim**-0.5
-        self.attention_dropout = config.attention_probs_dropout_prob
-        self.subspaces = Subspaces(width, heads, head_dim, config.orthonormal_subspaces)
-        self.attention_map = AttentionMap()
-        # In the data path, so that a hook on it sees and may replace head outputs, (B, N, K, P).
-        self.heads = nn.Identity()
         if config.mssa_output == "learned":
-            self.output = nn.Linear(heads * head_dim, width, bias=config.mssa_output_bias)
+            self.output = nn.Linear(inner, width, bias=config.mssa_output_bias)
         elif config.mssa_output == "fixed":
-            self.output = FixedOutput(heads * head_dim, width)
+            self.output = FixedOutput(inner, width)
         elif config.mssa_output == "identity":
             self.output = nn.Identity()
         else:
             self.output = TiedOutput(transpose=config.mssa_output == "transpose")
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self,
-        z: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        record_attention: bool = False,
-        **kwargs,
+        self, z: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
     ) -> torch.Tensor:
         u = self.subspaces(z)
-        w = u.unflatten(-1, (self.subspaces.heads, self.subspaces.head_dim)).transpose(1, 2)
-        self.attention_map(w, w, attention_mask, self.scaling, record_attention)
-        averages = self.heads(attend(self, w, w, w, attention_mask, **kwargs)).flatten(-2)
+        w = u.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+        averages = self.averages(w, w, w, attention_mask, **kwargs)
         if isinstance(self.output, TiedOutput):
             step = self.output(averages, self.subspaces.effective_weight())
         else:
@@ -197,4 +115,4 @@ class MSSA(nn.Module):
         return self.dropout(step)
 
 
-__all__ = ["MSSA", "Subspaces", "attend", "attention_weights", "eager_attention"]
+__all__ = ["MSSA", "FixedOutput", "Subspaces", "TiedOutput"]

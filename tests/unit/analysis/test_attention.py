@@ -11,12 +11,16 @@ from whitebox_transformers.analysis import class_attention
 from whitebox_transformers.errors import UserError
 
 
-@pytest.mark.parametrize("compression", ["mssa", "attention"])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"compression": "attention"}, {"attend_self": False}],
+    ids=["mssa", "attention", "without self"],
+)
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 def test_maps_are_the_recorded_rows_on_a_grid_that_is_not_square(
-    compression: str, implementation: str
+    fields: dict, implementation: str
 ) -> None:
-    model, pixel_values = tiny_crate(compression=compression), images(2)
+    model, pixel_values = tiny_crate(**fields), images(2)
     model.set_attn_implementation(implementation)
     maps = class_attention(model, pixel_values)
     with torch.no_grad():
@@ -25,7 +29,11 @@ def test_maps_are_the_recorded_rows_on_a_grid_that_is_not_square(
     for layer, attention in maps.items():
         assert attention.shape == (2, 3, 4, 6)
         torch.testing.assert_close(attention.flatten(-2), recorded[layer][:, :, 0, 1:])
-        assert (attention.sum((-2, -1)) < 1).all()
+        sums = attention.sum((-2, -1))
+        if model.config.attend_self:
+            assert (sums < 1).all()
+        else:
+            torch.testing.assert_close(sums, torch.ones_like(sums))
     assert model.config._attn_implementation == implementation
 
 

@@ -1,0 +1,170 @@
+"""Layers for inference: a layer's fixed linear maps become the fewest possible products.
+
+Legend: B batch, N tokens, D width, K heads, P head width.
+
+In ISTA, ``v -> v + eta (D^T v - D^T D v) - eta lambda`` is affine and v is a LayerNorm's affine
+output, so both are one ``Linear``; the same holds for LayerNorm and the subspace projection. A
+folded published layer costs ``2 N (3 D^2 + 2 N D)`` operations. Products of weights are taken in
+float64, once.
+"""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import Cache
+
+from .attention import SelfAttention
+from .block import Compress, CrateLayer, Sparsify
+from .ista import ISTA, PROXIMAL_MAPS, Majorizer, gram_operator
+from .mssa import MSSA, FixedOutput, TiedOutput
+
+
+def _linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear:
+    """A frozen Linear of weight (out, in) and bias (out,)."""
+    out_features, in_features = weight.shape
+    linear = nn.Linear(in_features, out_features, bias=bias is not None, device="meta")
+    linear.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    if bias is not None:
+        linear.bias = nn.Parameter(bias.contiguous(), requires_grad=False)
+    return linear
+
+
+def _after_norm(norm: nn.LayerNorm, weight: torch.Tensor, bias: torch.Tensor | None = None):
+    """Fold LayerNorm's scale and shift into the linear map (out, in) that follows it."""
+    shift = weight @ norm.bias.double()
+    return _linear(weight * norm.weight.double(), shift if bias is None else shift + bias)
+
+
+def _plain_norm(z: torch.Tensor, eps: float) -> torch.Tensor:
+    return F.layer_norm(z, z.shape[-1:], eps=eps)
+
+
+def _output_map(mssa: MSSA, gain: float) -> nn.Linear | None:
+    """The output matrix of MSSA with the step's gain in it; ``None`` for a bare identity."""
+    subspaces = mssa.subspaces.effective_weight().double()
+    bias = None
+    if isinstance(mssa.output, TiedOutput):
+        weight = subspaces if mssa.output.transpose else subspaces.T
+    elif isinstance(mssa.output, nn.Linear | FixedOutput):
+        weight = mssa.output.weight.double()
+        bias = getattr(mssa.output, "bias", None)
+    elif gain == 1.0:
+        return None
+    else:
+        weight = torch.eye(len(subspaces), dtype=torch.float64, device=subspaces.device)
+    return _linear(gain * weight, None if bias is None else gain * bias.double())
+
+
+class FoldedCompress(SelfAttention):
+    """:class:`Compress` with LayerNorm's affine part and the gain folded in.
+
+    Shape: (B, N, D) to (B, N, D), or (B, 1, D) when only the first token is asked for.
+    """
+
+    def __init__(self, compress: Compress, config):
+        mssa = compress.mssa
+        super().__init__(config, mssa.layer_idx)
+        self.attention_dropout = 0.0
+        self.eps, self.retention = compress.norm.eps, compress.retention
+        weight = mssa.subspaces.effective_weight().double()
+        # A window lies between LayerNorm's affine part and the projection.
+        self.window = copy.deepcopy(compress.window)
+        self.norm = copy.deepcopy(compress.norm)
+        self.normed_skip = compress.normed_skip
+        self.subspaces = _linear(weight) if self.window else _after_norm(compress.norm, weight)
+        self.output = _output_map(mssa, compress.gain)
+
+    def forward(
+        self,
+        z: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        first_token_only: bool = False,
+        **kwargs,
+    ) -> torch.Tensor:
+        if self.window is None:
+            seen = _plain_norm(z, self.eps)
+        else:
+            seen = self.window(self.norm(z), position_ids, past_key_values)
+        w = self.subspaces(seen).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        query, skip = (w[:, :, :1], z[:, :1]) if first_token_only else (w, z)
+        step = self.averages(
+            query,
+            w,
+            w,
+            attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            **kwargs,
+        )
+        if self.output is not None:
+            step = self.output(step)
+        if self.normed_skip:
+            skip = self.norm(skip)
+        return step + (skip if self.retention == 1.0 else self.retention * skip)
+
+
+class FoldedSparsify(nn.Module):
+    """:class:`Sparsify` on a square dictionary as one Linear and the proximal map.
+
+    Shape: (B, N, D) to (B, N, D).
+    """
+
+    def __init__(self, sparsify: Sparsify):
+        super().__init__()
+        block = sparsify.ista
+        operator = gram_operator(block.dictionary.double(), block.step_size)
+        level = float(block.step_size * block.threshold)
+        self.eps = sparsify.norm.eps
+        self.proximal = PROXIMAL_MAPS[block.activation]
+        # Under relu the threshold is one more bias; soft thresholding needs it apart.
+        rectified = block.activation == "relu"
+        bias = torch.full_like(operator[0], -level) if rectified else None
+        self.linear = _after_norm(sparsify.norm, operator.T, bias)
+        self.level = None if rectified else level
+
+    def forward(self, z_half: torch.Tensor) -> torch.Tensor:
+        moved = self.linear(_plain_norm(z_half, self.eps))
+        return moved.relu_() if self.level is None else self.proximal(moved, self.level)
+
+
+class FoldedLayer(nn.Module):
+    """One layer for inference; parts that are not affine plus threshold stay as they are."""
+
+    def __init__(self, layer: CrateLayer, config):
+        super().__init__()
+        self.compress, self.sparsify = folded_parts(layer, config)
+        # The majorizer's step depends on the number of tokens, so it needs all of them.
+        self.tokenwise = layer.sparsify is None or not isinstance(layer.sparsify.ista, Majorizer)
+
+    def forward(
+        self,
+        z: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        first_token_only: bool = False,
+    ) -> torch.Tensor:
+        first_token_only = first_token_only and self.tokenwise
+        if first_token_only and isinstance(self.compress, FoldedCompress):
+            first_row = None if attention_mask is None else attention_mask[:, :, :1]
+            z = self.compress(z, first_row, first_token_only=True)
+        elif self.compress is not None:
+            z = self.compress(z, attention_mask)
+        if first_token_only:
+            z = z[:, :1]
+        return z if self.sparsify is None else self.sparsify(z)
+
+
+def folded_parts(layer: CrateLayer, config) -> tuple[nn.Module | None, nn.Module | None]:
+    """The two steps of a layer for inference; what cannot be folded is returned as it is."""
+    compress, sparsify = layer.compress, layer.sparsify
+    if compress is not None and isinstance(compress.mssa, MSSA):
+        compress = FoldedCompress(compress, config)
+    if sparsify is not None and isinstance(sparsify.ista, ISTA):
+        sparsify = FoldedSparsify(sparsify)
+    return compress, sparsify
+
+
+__all__ = ["FoldedCompress", "FoldedLayer", "FoldedSparsify", "folded_parts"]

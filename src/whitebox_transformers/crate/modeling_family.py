@@ -1,0 +1,63 @@
+"""What every model of the family shares: recording, attention implementations, saving."""
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.utils.output_capturing import OutputRecorder
+
+from .attention import AttentionMap
+from .block import CrateLayer, RecordZ, RecordZHalf
+from .ista import ProximalBlock
+from .mssa import FixedOutput
+from .window import Window
+
+
+class FamilyPreTrainedModel(PreTrainedModel):
+    """Loading, saving, recording and initialisation shared by the family."""
+
+    # Where remote code finds each Auto class; a folder saved from any of them loads as every other.
+    remote_classes: ClassVar[dict[str, str]] = {}
+
+    base_model_prefix = "crate"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["CrateLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {
+        "hidden_states": CrateLayer,
+        "attentions": OutputRecorder(AttentionMap, index=0),
+        "z": OutputRecorder(RecordZ, index=0),
+        "z_half": OutputRecorder(RecordZHalf, index=0),
+    }
+
+    def save_pretrained(self, *args, **kwargs):
+        """Save as Hugging Face does, naming every class of the family for remote code."""
+        self.config.auto_map = (getattr(self.config, "auto_map", None) or {}) | self.remote_classes
+        return super().save_pretrained(*args, **kwargs)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, FixedOutput | ProximalBlock | Window):
+            module.reset_parameters()
+
+
+def recording_requests(config: PreTrainedConfig, kwargs: dict) -> dict:
+    """Recording requests of a call for the stack, with the configuration's where it has none.
+
+    They are taken out of ``kwargs``, and so are the ones that the stack does not read.
+    """
+    kwargs.pop("output_hidden_states", None)
+    keys = ("output_attentions", "output_z", "output_z_half")
+    return {key: kwargs.pop(key, getattr(config, key, None)) for key in keys}
+
+
+__all__ = ["FamilyPreTrainedModel", "recording_requests"]
