@@ -13,6 +13,7 @@ from whitebox_transformers_cli.doctor import doctor
 from whitebox_transformers_cli.errors import OneLineErrors
 from whitebox_transformers_cli.evaluate import evaluate
 from whitebox_transformers_cli.export import export
+from whitebox_transformers_cli.generate import generate
 from whitebox_transformers_cli.inspection import inspect
 from whitebox_transformers_cli.predict import predict
 from whitebox_transformers_cli.train import train
@@ -53,6 +54,7 @@ app.command("compare")(compare)
 app.command("eval")(evaluate)
 app.command("inspect")(inspect)
 app.command("predict")(predict)
+app.command("generate")(generate)
 app.command("convert")(convert)
 app.command("export")(export)
 app.command("list")(list_all)

@@ -21,6 +21,15 @@ COMMANDS = {
     "eval": {"--split"},
     "inspect": {"--images", "--samples", "--out"},
     "predict": {"--top"},
+    "generate": {
+        "--tokens",
+        "--temperature",
+        "--top-k",
+        "--top-p",
+        "--greedy",
+        "--seed",
+        "--truncate",
+    },
     "convert": {
         "--heads",
         "--image-size",

@@ -1,0 +1,95 @@
+"""What is read is exactly what the file holds; what cannot be scored is refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from whitebox_transformers.errors import UserError
+from whitebox_transformers.evaluation.texts import read_texts
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name: str, content: str | bytes):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def test_a_plain_file_is_one_text_to_the_byte(write):
+    content = " a\r\nb\n\n☃\t"
+    path = write("a.txt", content)
+    found = read_texts([path])
+    assert found.texts == [content]
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    assert found.sources == [{"file": str(path), "bytes": len(content.encode()), "sha256": digest}]
+
+
+def test_separators_and_lines_make_several_texts(write):
+    path, other = write("a.txt", "one\n\n<|end|>two\n<|end|>\n"), write("b.txt", "three")
+    found = read_texts([path, other], separator="<|end|>")
+    assert found.texts == ["one\n\n", "two\n", "three"]
+    assert "'<|end|>'" in found.form
+    assert read_texts([path], lines=True).texts == ["one", "<|end|>two", "<|end|>"]
+
+
+def test_columns_of_json_lines_and_parquet_are_texts(write, tmp_path):
+    rows = [{"text": "one", "other": "1"}, {"text": "", "other": "2"}, {"text": "☃", "other": "3"}]
+    lines = write("a.jsonl", "\n".join(map(json.dumps, rows)) + "\n\n")
+    assert read_texts([lines]).texts == ["one", "☃"]
+    assert read_texts([lines], column="other").texts == ["1", "2", "3"]
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = tmp_path / "a.parquet"
+    parquet.write_table(arrow.table({"text": ["one", None, "two"], "n": [1, 2, 3]}), table)
+    found = read_texts([table])
+    assert found.texts == ["one", "two"]
+    assert found.sources[0]["column"] == "text"
+    with pytest.raises(UserError, match=r"no column 'words'; it has: text, n"):
+        read_texts([table], column="words")
+    with pytest.raises(UserError, match=r"column 'n' holds int; expected texts"):
+        read_texts([table], column="n")
+
+
+def test_a_folder_of_a_data_set_is_read_by_its_column(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    folder = tmp_path / "data"
+    datasets.Dataset.from_dict({"words": ["one", "two"]}).to_parquet(folder / "test.parquet")
+    found = read_texts([folder], column="words")
+    assert found.texts == ["one", "two"]
+    assert found.sources[0]["split"] == "test"
+    assert found.sources[0]["fingerprint"]
+    with pytest.raises(UserError, match=r"no column 'text'; it has: words"):
+        read_texts([folder], column="text")
+    with pytest.raises(UserError, match="neither a file nor a data set"):
+        read_texts([tmp_path / "nothing"], column="text")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"", "is empty"),
+        ("a.txt", b" \n ", "only white space"),
+        ("a.txt", b"abc\xff", r"not UTF-8: byte 3 is 0xff"),
+        ("a.jsonl", b'{"text": "a"}\n{"words": "b"}', r"line 2 has no text under 'text'.*words"),
+        ("a.jsonl", b"[1, 2]", r"line 1 has no text under 'text'.*list"),
+        ("a.jsonl", b"{", "line 1 is not JSON"),
+        ("a.parquet", b"abc", "cannot be read as parquet"),
+    ],
+)
+def test_what_cannot_be_scored_is_named(write, name, content, message):
+    with pytest.raises(UserError, match=message) as caught:
+        read_texts([write(name, content)])
+    assert name in str(caught.value)
+
+
+def test_missing_files_and_no_files_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"no\.txt is not a file"):
+        read_texts([tmp_path / "no.txt"])
+    with pytest.raises(UserError, match="no text is named"):
+        read_texts([])
