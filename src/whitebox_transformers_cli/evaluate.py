@@ -1,24 +1,105 @@
-"""``wbt eval``: the score of a finished run."""
+"""``wbt eval``: the score of a finished run, or of a language model on any text."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whitebox_transformers_cli.arguments import FinishedRun
+from whitebox_transformers_cli.arguments import Run
+
+if TYPE_CHECKING:
+    from whitebox_transformers.evaluation.text_scores import StoredScore
 
 
 def evaluate(
-    run: FinishedRun,
-    split: Annotated[str, typer.Option("--split", help="train, validation or test.")] = "test",
+    run: Run,
+    more_data: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    split: Annotated[
+        str, typer.Option("--split", help="train, validation or test; or one of a data set.")
+    ] = "test",
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", metavar="FILE...", help="Score a language model on these texts."),
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option("--context", help="Tokens read at once; all it can if left out.")
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option("--stride", help="Tokens each window scores; half the context.")
+    ] = None,
+    lambada: Annotated[
+        bool, typer.Option("--lambada", help="A passage a line; also accuracy of last words.")
+    ] = False,
+    column: Annotated[
+        str | None,
+        typer.Option("--column", metavar="TEXT", help="Column of a table or data set to score."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where the score is written.")
+    ] = None,
 ) -> None:
-    """Measure a finished run on one of its splits."""
+    """Measure a finished run on one of its splits, or a language model on texts.
+
+    With --data: cross-entropy per token and per byte of any UTF-8 text, parquet or JSON-lines
+    file, in windows that slide over it; the score is stored with its protocol.
+    """
+    from whitebox_transformers_cli.tables import print_table
+
+    # An option takes one value, so the later ones of `--data a.txt b.txt` arrive as arguments.
+    texts = [*(data or []), *(more_data or [])]
+    if not texts:
+        _refuse_without_data(context, stride, lambada, column, out)
+        print_table(f"{run}, {split} split", ("measure", "value"), _scores_of_split(run, split))
+        return
+    from whitebox_transformers.evaluation.text_scores import evaluate_texts
+
+    score = evaluate_texts(
+        run, texts, context, stride, lambada=lambada, column=column, split=split, out=out
+    )
+    title = f"{run} on {', '.join(texts)}"
+    print_table(title, ("measure", "value"), _rows(score))
+    if score.file is not None:
+        typer.echo(f"score and protocol: {score.file}")
+
+
+def _refuse_without_data(*given: object) -> None:
+    names = ("--context", "--stride", "--lambada", "--column", "--out")
+    for name, value in zip(names, given, strict=True):
+        if value not in (None, False):
+            raise typer.BadParameter(
+                "only texts are scored with it; name them with --data", param_hint=name
+            )
+
+
+def _scores_of_split(run: Path, split: str) -> list[tuple[str, str]]:
     from whitebox_transformers.evaluation.finished_run import evaluate as measure
     from whitebox_transformers.tasks import task_of
     from whitebox_transformers.training.run_folder import find_run, recipe_of
-    from whitebox_transformers_cli.tables import print_table
 
     scores = measure(run, split)
-    rows = task_of(recipe_of(find_run(run))).describe(scores)
-    print_table(f"{run}, {split} split", ("measure", "value"), rows)
+    return task_of(recipe_of(find_run(run))).describe(scores)
+
+
+def _rows(score: StoredScore) -> list[tuple[str, str]]:
+    values, protocol = score.values, score.values["protocol"]
+    rows = [
+        ("nats per token", f"{values['nats_per_token']:.4f}"),
+        ("perplexity", f"{values['perplexity']:,.2f}"),
+        ("bits per byte", f"{values['bits_per_byte']:.4f}"),
+        ("nats per byte", f"{values['nats_per_byte']:.4f}"),
+        ("tokens scored", f"{values['tokens']:,}"),
+        ("bytes scored", f"{values['bytes']:,}"),
+        ("texts", f"{values['texts']:,}"),
+        ("context, stride", f"{protocol['context']:,}, {protocol['stride']:,}"),
+    ]
+    if "last_word_accuracy" in values:
+        rows.insert(0, ("last word, greedy", f"{values['last_word_accuracy']:.2%}"))
+    for key, said in (
+        ("texts_left_out", "texts left out (one token)"),
+        ("unknown_tokens", "unknown tokens (bytes not told)"),
+    ):
+        if values[key]:
+            rows.append((said, f"{values[key]:,}"))
+    return rows

@@ -46,7 +46,6 @@ def generate(
     import secrets
 
     from transformers import TextStreamer
-    from transformers.utils import logging
 
     from whitebox_transformers.evaluation.generate import Sampling, prepare_prompt
     from whitebox_transformers.evaluation.generate import generate as carry_on
@@ -54,7 +53,6 @@ def generate(
 
     drawn = secrets.randbelow(2**31) if seed is None else seed
     sampling = Sampling(temperature, top_k, top_p, greedy, drawn)
-    logging.disable_progress_bar()
     language = load_language_model(run)
     ready = prepare_prompt(
         language, sys.stdin.read() if prompt == "-" else prompt, tokens, truncate

@@ -18,7 +18,15 @@ from whitebox_transformers_cli.app import app
 COMMANDS = {
     "train": {"--out", "--smoke"},
     "compare": {"--smoke"},
-    "eval": {"--split"},
+    "eval": {
+        "--split",
+        "--data",
+        "--context",
+        "--stride",
+        "--lambada",
+        "--column",
+        "--out",
+    },
     "inspect": {"--images", "--samples", "--out"},
     "predict": {"--top"},
     "generate": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,55 @@ def test_generate_refuses_masked_models_and_missing_folders(bert, tmp_path):
         assert result.exit_code == 2
         assert said in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def text(tmp_path) -> Path:
+    path = tmp_path / "a.txt"
+    path.write_text("the cat sat on the mat\nthe dog lay under the cat\n")
+    return path
+
+
+def test_eval_of_texts_prints_the_score_and_where_it_is(gpt2, text, tmp_path):
+    other = tmp_path / "b.txt"
+    other.write_text("on the mat")
+    result = wbt("eval", gpt2, "--data", text, other, "--context", 8, "--stride", 4)
+    assert result.exit_code == 0, result.output
+    assert "bits per byte" in result.stdout
+    file = gpt2 / "scores" / "a.txt-and-1-more-context8-stride4.json"
+    assert str(file) in result.stdout
+    assert json.loads(file.read_text())["texts"] == 2
+
+
+def test_eval_of_passages(gpt2, text, tmp_path):
+    out = tmp_path / "score.json"
+    result = wbt("eval", gpt2, "--data", text, "--lambada", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "last word, greedy" in result.stdout
+    assert "last_word_accuracy" in json.loads(out.read_text())
+
+
+def test_eval_of_a_column(bert, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"words": "the cat sat"}\n{"words": "on the mat"}\n')
+    result = wbt("eval", bert, "--data", rows, "--column", "words", "--out", tmp_path / "s.json")
+    assert result.exit_code == 0, result.output
+    assert "perplexity" in result.stdout
+
+
+def test_eval_refuses_in_one_line(gpt2, text, tmp_path):
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes("crème".encode("latin-1"))
+    for arguments, said in (
+        (["--data", latin], "not UTF-8"),
+        (["--data", tmp_path / "no.txt"], "is not a file"),
+        (["--data", text, "--context", 99], "at most 16"),
+        (["--data", text, "--stride", 99], "stride of 99"),
+    ):
+        result = wbt("eval", gpt2, *arguments)
+        assert result.exit_code == 2
+        assert said in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    result = wbt("eval", gpt2, "--stride", 4)
+    assert result.exit_code == 2
+    assert "--data" in result.stderr

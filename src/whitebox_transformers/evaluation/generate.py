@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, GenerationMixin
+from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
 from whitebox_transformers.errors import UserError
@@ -144,7 +144,7 @@ def generate(
     tokens = prompt.tokens.to(language.model.device)
     with torch.random.fork_rng():
         torch.manual_seed(sampling.seed)
-        made = cast(GenerationMixin, language.model).generate(
+        made = cast(Any, language.model).generate(
             tokens,
             attention_mask=torch.ones_like(tokens),
             generation_config=options,

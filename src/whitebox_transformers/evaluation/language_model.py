@@ -23,6 +23,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.progress import without_bars
 from whitebox_transformers.training.run_folder import RunFolder
 
 Kind = Literal["causal", "masked"]
@@ -91,7 +92,8 @@ def load_language_model(name: str | Path, device: str | None = None) -> Language
     loader = AutoModelForCausalLM if kind == "causal" else AutoModelForMaskedLM
     tokenizer = _tokenizer(source, name)
     check_vocabulary(config, tokenizer, name)
-    model = loader.from_pretrained(source).eval()
+    with without_bars():
+        model = loader.from_pretrained(source).eval()
     nn.Module.to(model, torch.device(device) if device else _device())
     return LanguageModel(name, model, tokenizer, kind)
 

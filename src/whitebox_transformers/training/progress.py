@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.utils import logging
 
 from whitebox_transformers.tasks.task import Score
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """No bars of transformers, which shows one for every file it reads or writes."""
+    if not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 class ProgressLine(TrainerCallback):

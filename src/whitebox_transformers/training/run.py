@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 from transformers import PreTrainedModel, TrainerCallback, TrainerState
 from transformers.integrations import TensorBoardCallback
-from transformers.utils import logging
 
 from whitebox_transformers.data.protocol import Splits, length_of
 from whitebox_transformers.evaluation.measuring import measure
@@ -34,7 +32,7 @@ from whitebox_transformers.training.lock import alone_in
 from whitebox_transformers.training.model_card import model_card
 from whitebox_transformers.training.optimizer import check_optimizer
 from whitebox_transformers.training.processes import is_main_process
-from whitebox_transformers.training.progress import ProgressLine
+from whitebox_transformers.training.progress import ProgressLine, without_bars
 from whitebox_transformers.training.provenance import provenance
 from whitebox_transformers.training.run_folder import RunFolder, recipe_of
 from whitebox_transformers.training.schedule import Schedule, make_schedule
@@ -120,23 +118,11 @@ def _carry_out(recipe: Recipe, folder: RunFolder, callbacks: list[TrainerCallbac
     trainer, clock = _make_trainer(recipe, folder, model, data, schedule, latest)
     for callback in callbacks:
         trainer.add_callback(callback)
-    with _without_save_bars():
+    # The screen belongs to the run's own line.
+    with without_bars():
         _fit(trainer, latest)
         if is_main_process():
             _finish(recipe, folder, trainer, data, preprocessor, clock)
-
-
-@contextmanager
-def _without_save_bars() -> Iterator[None]:
-    """Leave the screen to the run's own line: transformers shows a bar for every save."""
-    if not logging.is_progress_bar_enabled():
-        yield
-        return
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.enable_progress_bar()
 
 
 def _make_trainer(
