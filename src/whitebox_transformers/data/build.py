@@ -18,12 +18,13 @@ from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
 from whitebox_transformers.data.config import AugmentConfig, DataConfig
 from whitebox_transformers.data.dataset import ImageDataset
 from whitebox_transformers.data.digits import open_digits
+from whitebox_transformers.data.faults import judge
 from whitebox_transformers.data.folder import open_folder
 from whitebox_transformers.data.hub import open_hub
 from whitebox_transformers.data.images import Images, Stage
 from whitebox_transformers.data.parquet import open_parquet
 from whitebox_transformers.data.records import BadImage, ImageSource, RecordStream, Splits
-from whitebox_transformers.data.scan import Scan, judge, scan, wrong_labels
+from whitebox_transformers.data.scan import Scan, scan, wrong_labels
 from whitebox_transformers.data.splits import Selection, split_source
 from whitebox_transformers.data.stream import CarvedStream, ImageStream, LimitedStream
 from whitebox_transformers.errors import UserError
@@ -185,7 +186,7 @@ def _checked(
         stage = train_stage if role == "train" else "fitted"
         scans[role] = _look(role, source, processor, stage, names, data)
     bad = [fault for found in scans.values() for fault in found.bad]
-    judge(bad, sum(len(source) for source in splits.values()), data)
+    judge(bad, sum(len(source) for source in splits.values()), data, "images")
     kept = {}
     for role, found in scans.items():
         source = Selection(splits[role], found.good)

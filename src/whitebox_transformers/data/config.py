@@ -109,24 +109,24 @@ class DataConfig:
     """Largest size of that memory, in GiB, for each split."""
 
     def __post_init__(self) -> None:
-        _one_of("data.source", self.source, ("digits", "folder", "parquet", "hub"))
-        _one_of("data.resize", self.resize, ("crop", "squash"))
+        check_choice("data.source", self.source, ("digits", "folder", "parquet", "hub"))
+        check_choice("data.resize", self.resize, ("crop", "squash"))
         kernels = ("nearest", "bilinear", "bicubic", "lanczos")
-        _one_of("data.interpolation", self.interpolation, kernels)
-        _one_of("data.on_bad", self.on_bad, ("error", "skip"))
-        _one_of("data.cache", self.cache, ("auto", "off"))
+        check_choice("data.interpolation", self.interpolation, kernels)
+        check_choice("data.on_bad", self.on_bad, ("error", "skip"))
+        check_choice("data.cache", self.cache, ("auto", "off"))
         if self.source != "digits" and not self.path:
             raise UserError(f"data.path is missing: data.source={self.source} needs one")
         if self.source == "digits" and self.streaming:
             raise UserError("data.streaming=true is for folder, parquet and hub, not for digits")
         for key in ("validation_share", "test_share", "max_bad"):
-            _in_range(f"data.{key}", getattr(self, key), 0.0, 1.0, below_high=True)
+            check_range(f"data.{key}", getattr(self, key), 0.0, 1.0, below_high=True)
         for key in ("limit", "resize_edge"):
             if getattr(self, key) is not None:
-                _in_range(f"data.{key}", getattr(self, key), 1, math.inf)
-        _in_range("data.shuffle_buffer", self.shuffle_buffer, 1, math.inf)
-        _in_range("data.max_pixels", self.max_pixels, 1, math.inf)
-        _in_range("data.cache_gib", self.cache_gib, 0.0, math.inf)
+                check_range(f"data.{key}", getattr(self, key), 1, math.inf)
+        check_range("data.shuffle_buffer", self.shuffle_buffer, 1, math.inf)
+        check_range("data.max_pixels", self.max_pixels, 1, math.inf)
+        check_range("data.cache_gib", self.cache_gib, 0.0, math.inf)
         if self.std is not None and min(self.std, default=0.0) <= 0:
             raise UserError(f"data.std={self.std}: every value must be above 0")
 
@@ -168,16 +168,16 @@ class AugmentConfig:
     """Share of the images that are mixed at all."""
 
     def __post_init__(self) -> None:
-        _one_of("augment.crop", self.crop, ("none", "padded", "resized"))
-        _in_range("augment.crop_padding", self.crop_padding, 0, math.inf)
+        check_choice("augment.crop", self.crop, ("none", "padded", "resized"))
+        check_range("augment.crop_padding", self.crop_padding, 0, math.inf)
         _interval("augment.crop_scale", self.crop_scale, high=1.0)
         _interval("augment.crop_ratio", self.crop_ratio, high=math.inf)
-        _in_range("augment.flip", self.flip, 0.0, 1.0)
-        _in_range("augment.rand_augment_ops", self.rand_augment_ops, 0, math.inf)
-        _in_range("augment.rand_augment_magnitude", self.rand_augment_magnitude, 0, 30)
-        _in_range("augment.mixup", self.mixup, 0.0, math.inf)
-        _in_range("augment.cutmix", self.cutmix, 0.0, math.inf)
-        _in_range("augment.mix_probability", self.mix_probability, 0.0, 1.0)
+        check_range("augment.flip", self.flip, 0.0, 1.0)
+        check_range("augment.rand_augment_ops", self.rand_augment_ops, 0, math.inf)
+        check_range("augment.rand_augment_magnitude", self.rand_augment_magnitude, 0, 30)
+        check_range("augment.mixup", self.mixup, 0.0, math.inf)
+        check_range("augment.cutmix", self.cutmix, 0.0, math.inf)
+        check_range("augment.mix_probability", self.mix_probability, 0.0, 1.0)
 
     @property
     def mixes(self) -> bool:
@@ -185,12 +185,14 @@ class AugmentConfig:
         return self.mix_probability > 0 and (self.mixup > 0 or self.cutmix > 0)
 
 
-def _one_of(key: str, value: object, choices: tuple[str, ...]) -> None:
+def check_choice(key: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise ``UserError`` unless the value of a recipe's key is one of ``choices``."""
     if value not in choices:
         raise UserError(f"{key}={value!r} is not known; choose one of {', '.join(choices)}")
 
 
-def _in_range(key: str, value: float, low: float, high: float, below_high: bool = False) -> None:
+def check_range(key: str, value: float, low: float, high: float, below_high: bool = False) -> None:
+    """Raise ``UserError`` unless low <= value <= high, or < high if ``below_high``."""
     inside = low <= value < high if below_high else low <= value <= high
     if not inside:
         closing = ")" if below_high or math.isinf(high) else "]"

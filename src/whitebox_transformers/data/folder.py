@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from whitebox_transformers.data.config import DataConfig
-from whitebox_transformers.data.location import existing_folder
+from whitebox_transformers.data.location import existing_folder, files_below
 from whitebox_transformers.data.packed import PackedBytes
 from whitebox_transformers.data.records import ImageSource, Record
 from whitebox_transformers.data.seeding import permutation
@@ -97,7 +97,7 @@ def _list_split(folder: Path, names: list[str], role: str) -> FolderSource:
     paths, labels, empty, ignored = [], [], [], []
     for label, name in enumerate(names):
         found = []
-        for path in _walk(folder / name):
+        for path in files_below(folder / name):
             (found if path.suffix.lower() in SUFFIXES else ignored).append(path)
         if not found and name in expected:
             empty.append(name)
@@ -119,11 +119,3 @@ def _sub_folders(folder: Path) -> list[Path]:
 
 def _images_in(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for directory, sub_folders, files in os.walk(folder, followlinks=True):
-        sub_folders[:] = sorted(name for name in sub_folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and name.lower() not in ("thumbs.db", "desktop.ini"):
-                yield Path(directory, name)

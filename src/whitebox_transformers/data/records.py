@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 
+from whitebox_transformers.data.faults import Fault
 from whitebox_transformers.extras import require
 
 if TYPE_CHECKING:
@@ -45,16 +46,8 @@ Splits = dict[str, ImageSource] | dict[str, RecordStream]
 """By role; streams exactly if ``data.streaming`` asks for them."""
 
 
-class BadImage(Exception):
+class BadImage(Fault):
     """An image that cannot be used; says which and why."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)
-        self.name = name
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
 
 
 def decode(record: Record, prepare: Callable[[Image], Image], max_pixels: int) -> Image:

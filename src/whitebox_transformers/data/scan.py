@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,15 +10,10 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.images import DecodedImages, Images, Stage
 from whitebox_transformers.data.records import BadImage, ImageSource
-from whitebox_transformers.errors import UserError
-
-logger = logging.getLogger(__name__)
 
 CHUNK = 64
-NAMED = 5
 
 
 @dataclass
@@ -71,34 +65,6 @@ def wrong_labels(source: ImageSource, classes: int) -> list[int]:
     """Numbers of the images whose label is not in ``range(classes)``."""
     wrong = (source.labels < 0) | (source.labels >= classes)
     return wrong.nonzero().flatten().tolist()
-
-
-def judge(bad: list[BadImage], total: int, data: DataConfig) -> None:
-    """Stop, or warn, if there are broken images.
-
-    Raises:
-        UserError: There are some and ``data.on_bad`` is ``error``, or more than ``data.max_bad``.
-    """
-    if not bad:
-        return
-    found = f"{len(bad)} of {total} images cannot be used: {name_some(bad)}"
-    if data.on_bad == "error":
-        raise UserError(
-            f"{found}; mend or remove them, or leave them out with data.on_bad=skip "
-            f"(up to the share data.max_bad={data.max_bad:g})"
-        )
-    if len(bad) > data.max_bad * total:
-        raise UserError(
-            f"{found}; their share {len(bad) / total:.2g} is above data.max_bad={data.max_bad:g}; "
-            f"mend them or raise data.max_bad"
-        )
-    logger.warning("%s; they are left out", found)
-
-
-def name_some(bad: list[BadImage]) -> str:
-    """The first handful, and how many more."""
-    more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    return "; ".join(str(fault) for fault in bad[:NAMED]) + more
 
 
 def _pixels_or_fault(

@@ -18,6 +18,11 @@ def seed_of(*parts: int | str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+def share_of(*parts: int | str) -> float:
+    """A number in [0, 1) that depends on every part, evenly spread; see :func:`seed_of`."""
+    return seed_of(*parts) / 2**63
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw from torch's CPU generator under ``seed``; its state is restored afterwards."""

@@ -16,7 +16,7 @@ from whitebox_transformers.crate.image_processing_crate import CrateImageProcess
 from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.records import BadImage, Record, RecordStream, decode
-from whitebox_transformers.data.seeding import seed_of, seeded
+from whitebox_transformers.data.seeding import seed_of, seeded, share_of
 from whitebox_transformers.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class CarvedStream:
         return (record for record in self.stream.records(seed) if self._holds(record))
 
     def _holds(self, record: Record) -> bool:
-        return self.low <= seed_of("carve", self.seed, record.name) / 2**63 < self.high
+        return self.low <= share_of("carve", self.seed, record.name) < self.high
 
 
 class LimitedStream:
