@@ -1,0 +1,75 @@
+"""The tokens of a split, after each other in one array that worker processes share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from whitebox_transformers.data.text.encode import Encoded
+
+
+@dataclass
+class Corpus:
+    """All documents of a split, each ended by the token that separates them, if there is one."""
+
+    tokens: torch.Tensor
+    """(tokens,) uint16, or int32 for a vocabulary above 65,536."""
+    starts: torch.Tensor
+    """(documents,) int64: where each document begins."""
+    first_bytes: torch.Tensor
+    """(documents,) int64: UTF-8 bytes that the first token of each document stands for."""
+    bytes: int
+    """UTF-8 bytes of all documents and of the separators between them."""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def ring(self, start: int, length: int) -> torch.Tensor:
+        """``length`` tokens from ``start`` on; the beginning follows the end. (length,) int64."""
+        places = slice(start, start + length)
+        found = self.tokens.numpy()[places].astype(np.int64)
+        if len(found) < length:
+            found = np.concatenate([found, self.tokens.numpy()[: length - len(found)]])
+        return torch.from_numpy(found)
+
+    def borders(self, start: int, length: int) -> torch.Tensor:
+        """Which of those tokens begin a document, (length,) bool."""
+        found = torch.zeros(length, dtype=torch.bool)
+        for shift in (0, len(self)):
+            window = torch.tensor([start - shift, start - shift + length])
+            low, high = torch.searchsorted(self.starts, window).tolist()
+            found[self.starts[low:high] + shift - start] = True
+        return found
+
+
+def build_corpus(
+    documents: Iterable[Encoded], separator: int | None, vocabulary: int, title: str
+) -> Corpus:
+    """Put encoded documents after each other.
+
+    Args:
+        documents: In order.
+        separator: Id of the token that ends each; None: there is none.
+        vocabulary: Size of the vocabulary.
+        title: Label of the progress bar.
+    """
+    kind = np.uint16 if vocabulary <= 2**16 else np.int32
+    end = np.array([] if separator is None else [separator], dtype=kind)
+    parts, starts, first_bytes, size, total = [], [], [], 0, 0
+    bar = tqdm(documents, desc=title, unit="document", leave=False, delay=1.0, mininterval=0.5)
+    for ids, count, first, ending in bar:
+        starts.append(size)
+        first_bytes.append(first if len(ids) else first + ending)
+        parts += [ids.astype(kind), end]
+        size += len(ids) + len(end)
+        total += count + ending
+    return Corpus(
+        tokens=torch.from_numpy(np.concatenate([*parts, np.array([], dtype=kind)])),
+        starts=torch.tensor(starts, dtype=torch.int64),
+        first_bytes=torch.tensor(first_bytes, dtype=torch.int64),
+        bytes=total,
+    )
