@@ -21,28 +21,31 @@ class Block(NamedTuple):
 class FixedBlocks:
     """Blocks for evaluation, from the first token to the last.
 
-    Block 0 begins the corpus; each further one ends ``stride`` tokens later, the last one with the
-    corpus. Every token is fresh once, except the first ``lead``, which nothing precedes.
+    Blocks overlap by ``lead`` tokens; the last one ends with the corpus and overlaps more. Every
+    token is fresh once, except the first ``lead`` of the corpus, which nothing precedes.
 
     Args:
         tokens: In the corpus; at least ``size``.
         size: Tokens in a block.
-        stride: New tokens in each further block, at most ``size - lead``.
         lead: Tokens at the beginning of a block that only serve the prediction of others.
     """
 
     tokens: int
     size: int
-    stride: int
     lead: int
 
+    @property
+    def stride(self) -> int:
+        """New tokens in a block."""
+        return self.size - self.lead
+
     def __len__(self) -> int:
-        return 1 + -(-(self.tokens - self.size) // self.stride)
+        return -(-(self.tokens - self.lead) // self.stride)
 
     def at(self, epoch: int, index: int) -> Block:
         """A block; the same in every epoch."""
-        end = min(self.size + index * self.stride, self.tokens)
-        before = self.size + (index - 1) * self.stride if index else self.lead
+        before = self.lead + index * self.stride
+        end = min(before + self.stride, self.tokens)
         return Block(end - self.size, slice(self.size - (end - before), self.size))
 
 

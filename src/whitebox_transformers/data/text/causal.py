@@ -35,7 +35,6 @@ class CausalBlocks(Dataset[Sample]):
         seed: The run's seed; decides how the blocks move.
         moving: Whether they do.
         cross_documents: Whether attention and loss go on across documents.
-        stride: Fixed blocks only: predicted tokens in each block but the first; None: all but one.
     """
 
     def __init__(
@@ -45,7 +44,6 @@ class CausalBlocks(Dataset[Sample]):
         seed: int,
         moving: bool,
         cross_documents: bool,
-        stride: int | None = None,
     ) -> None:
         self.corpus = corpus
         self.context = context
@@ -54,7 +52,7 @@ class CausalBlocks(Dataset[Sample]):
         self.blocks = (
             MovingBlocks(len(corpus), context, 1, seed)
             if moving
-            else FixedBlocks(len(corpus), context, stride or context - 1, 1)
+            else FixedBlocks(len(corpus), context, 1)
         )
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ from whitebox_transformers.data.config import check_choice, check_range
 from whitebox_transformers.errors import UserError
 
 SOURCES = ("stdlib", "file", "folder")
-KINDS = ("bpe", "characters")
+KINDS = ("bpe", "characters", "words", "bytes", "pretrained")
 
 
 @dataclass
@@ -65,6 +65,14 @@ class TextDataConfig:
     paper's recipes. ``false``: attention, positions and loss stay within a document, and its first
     token, which nothing precedes, is not predicted."""
 
+    mask_share: float = 0.15
+    """Masked language models only: share of the tokens that are to be predicted. Of these, 80 %
+    are hidden, 10 % replaced by random tokens and 10 % left as they are, as in BERT."""
+
+    mask_whole_words: bool = False
+    """Masked language models only: choose whole words, as the tokenizer splits text, instead of
+    tokens."""
+
     on_bad: Literal["error", "skip"] = "error"
     """What to do with documents that are not UTF-8 text: stop and list them, or leave them out."""
 
@@ -81,6 +89,8 @@ class TextDataConfig:
             raise UserError('data.separator="" separates nothing; null makes a file one document')
         for key in ("validation_share", "test_share", "max_bad"):
             check_range(f"data.{key}", getattr(self, key), 0.0, 1.0, below_high=True)
+        if not 0 < self.mask_share < 1:
+            raise UserError(f"data.mask_share={self.mask_share} must be above 0 and below 1")
         if self.validation_share + self.test_share >= 1:
             raise UserError(
                 f"data.validation_share={self.validation_share} and data.test_share="
@@ -103,24 +113,47 @@ class TextDataConfig:
 class TokenizerConfig:
     """How text becomes tokens."""
 
-    kind: Literal["bpe", "characters"] = "bpe"
+    kind: Literal["bpe", "characters", "words", "bytes", "pretrained"] = "bpe"
     """``bpe``: byte-level byte-pair encoding, trained on the training split; any UTF-8 text can be
     encoded and comes back unchanged.
-    ``characters``: one token for each character that occurs in the corpus."""
+    ``characters``: one token for each character that occurs in the corpus.
+    ``words``: one token for each word between white space, and ``<unk>`` for the others.
+    ``bytes``: one token for each of the 256 bytes.
+    ``pretrained``: the tokenizer of a run, of a folder or of the hub."""
 
-    vocabulary_size: int = 4096
-    """``bpe``: number of tokens, the 256 bytes and the special tokens included; a small corpus may
-    give fewer."""
+    path: str | None = None
+    """``pretrained`` only: a run folder, another folder, or a name on the hub. ``~`` and
+    ``${VARIABLE}`` are expanded."""
+
+    revision: str | None = None
+    """``pretrained`` only: branch, tag or commit on the hub; fix it for runs to repeat."""
+
+    vocabulary_size: int | None = None
+    """``bpe``: number of tokens, the 256 bytes and the special tokens included; ``null``: 4096.
+    ``words``: the largest number of tokens; ``null``: all words. A small corpus may give fewer."""
 
     min_frequency: int = 2
-    """``bpe``: how often two tokens must stand side by side to be merged."""
+    """``bpe``: how often two tokens must stand side by side to be merged.
+    ``words``: how often a word must occur to become a token."""
 
     sample_mib: float = 256.0
-    """``bpe``: train on this much of the training text at most, in MiB, from its beginning."""
+    """``bpe`` and ``words``: train on this much of the training text at most, in MiB, from its
+    beginning."""
+
+    pad_to_multiple_of: int = 1
+    """The model's vocabulary is the tokenizer's, rounded up to a multiple of this; the paper's
+    recipes make 50,304 of 50,257 with 64, which suits GPUs."""
 
     def __post_init__(self) -> None:
         check_choice("tokenizer.kind", self.kind, KINDS)
-        check_range("tokenizer.vocabulary_size", self.vocabulary_size, 2, 2**31)
+        if (self.kind == "pretrained") != (self.path is not None):
+            raise UserError(
+                f"tokenizer.kind={self.kind} and tokenizer.path={self.path} do not fit: "
+                "pretrained needs a path, and the others take none"
+            )
+        if self.vocabulary_size is not None:
+            check_range("tokenizer.vocabulary_size", self.vocabulary_size, 2, 2**31)
         check_range("tokenizer.min_frequency", self.min_frequency, 1, math.inf)
+        check_range("tokenizer.pad_to_multiple_of", self.pad_to_multiple_of, 1, math.inf)
         if not 0 < self.sample_mib < math.inf:
             raise UserError(f"tokenizer.sample_mib={self.sample_mib} must be above 0")

@@ -24,17 +24,23 @@ class Corpus:
     """(documents,) int64: UTF-8 bytes that the first token of each document stands for."""
     bytes: int
     """UTF-8 bytes of all documents and of the separators between them."""
+    word_starts: torch.Tensor | None = None
+    """(tokens,) bool: which tokens begin a word, if anybody asked."""
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def ring(self, start: int, length: int) -> torch.Tensor:
         """``length`` tokens from ``start`` on; the beginning follows the end. (length,) int64."""
-        places = slice(start, start + length)
-        found = self.tokens.numpy()[places].astype(np.int64)
-        if len(found) < length:
-            found = np.concatenate([found, self.tokens.numpy()[: length - len(found)]])
-        return torch.from_numpy(found)
+        return torch.from_numpy(_ring(self.tokens, start, length).astype(np.int64))
+
+    def words(self, start: int, length: int) -> torch.Tensor | None:
+        """Which of those tokens begin a word, (length,) bool; the first one always does."""
+        if self.word_starts is None:
+            return None
+        found = torch.from_numpy(_ring(self.word_starts, start, length).copy())
+        found[0] = True
+        return found
 
     def borders(self, start: int, length: int) -> torch.Tensor:
         """Which of those tokens begin a document, (length,) bool."""
@@ -44,6 +50,13 @@ class Corpus:
             low, high = torch.searchsorted(self.starts, window).tolist()
             found[self.starts[low:high] + shift - start] = True
         return found
+
+
+def _ring(values: torch.Tensor, start: int, length: int) -> np.ndarray:
+    found = values.numpy()[start : start + length]
+    if len(found) == length:
+        return found
+    return np.concatenate([found, values.numpy()[: length - len(found)]])
 
 
 def build_corpus(
@@ -59,12 +72,14 @@ def build_corpus(
     """
     kind = np.uint16 if vocabulary <= 2**16 else np.int32
     end = np.array([] if separator is None else [separator], dtype=kind)
-    parts, starts, first_bytes, size, total = [], [], [], 0, 0
+    border = np.ones(len(end), dtype=bool)
+    parts, words, starts, first_bytes, size, total = [], [], [], [], 0, 0
     bar = tqdm(documents, desc=title, unit="document", leave=False, delay=1.0, mininterval=0.5)
-    for ids, count, first, ending in bar:
+    for ids, count, first, ending, word_starts in bar:
         starts.append(size)
         first_bytes.append(first if len(ids) else first + ending)
         parts += [ids.astype(kind), end]
+        words += [] if word_starts is None else [word_starts, border]
         size += len(ids) + len(end)
         total += count + ending
     return Corpus(
@@ -72,4 +87,5 @@ def build_corpus(
         starts=torch.tensor(starts, dtype=torch.int64),
         first_bytes=torch.tensor(first_bytes, dtype=torch.int64),
         bytes=total,
+        word_starts=torch.from_numpy(np.concatenate(words)) if words else None,
     )

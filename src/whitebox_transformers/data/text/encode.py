@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from whitebox_transformers.data.text.chunks import chunks
@@ -15,6 +16,8 @@ from whitebox_transformers.errors import UserError
 
 # Characters handed to the tokenizer at once: enough for its threads, little enough to hold.
 BATCH = 1 << 20
+# How our tokenizer of characters splits.
+CHARACTERS = {"Regex": "(?m)."}
 
 
 class Encoded(NamedTuple):
@@ -28,6 +31,8 @@ class Encoded(NamedTuple):
     """UTF-8 bytes that the first token stands for; all of them if there is no token."""
     ending: int
     """Bytes of the separator that ended the document."""
+    word_starts: np.ndarray | None = None
+    """(tokens,) bool: which tokens begin a word, if anybody asked."""
 
 
 class Encoder:
@@ -35,15 +40,24 @@ class Encoder:
 
     Args:
         tokenizer: Any. Long documents are cut for its threads where that changes no token.
+        words: Whether to tell where words begin, which are what the tokenizer itself takes for
+            words.
+
+    Raises:
+        UserError: It has no notion of words.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, words: bool = False) -> None:
         self.tokenizer = tokenizer
-        # Tokenizers without a fast form have none.
-        self.backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-        parts = json.loads(self.backend.to_str()) if self.backend else {}
+        self.words = words
+        self.backend, parts = _copy_of_backend(tokenizer)
+        if words and not _has_words(parts):
+            raise UserError(
+                "data.mask_whole_words=true needs a tokenizer that splits text into words before "
+                "it splits words into tokens; this one does not"
+            )
         self.cuts = _begins_anew_at_lines(parts)
-        self.byte_lengths = _byte_lengths(tokenizer) if _is_byte_level(parts) else None
+        self.byte_lengths = _name_lengths(tokenizer) if _is_byte_level(parts) else None
 
     def encode(self, texts: Iterable[Text]) -> Iterator[Encoded]:
         """The tokens of each document, in order.
@@ -59,19 +73,16 @@ class Encoder:
                 found = [next(encodings) for _ in document]
                 ids = np.concatenate([np.asarray(piece.ids, dtype=np.int64) for piece in found])
                 first = self._first_bytes(ids, found[0], document[0], text)
-                yield Encoded(ids, text.bytes, first, text.ending)
+                words = np.concatenate([_starts(piece) for piece in found]) if self.words else None
+                yield Encoded(ids, text.bytes, first, text.ending, words)
 
     def _encode(self, pieces: list[str], batch: list[Text]) -> list[Any]:
         if self.backend is None:
             ids = self.tokenizer(pieces, add_special_tokens=False, verbose=False)["input_ids"]
             return [_Plain(piece) for piece in ids]
-        self.backend.no_truncation()
-        self.backend.no_padding()
-        self.backend.encode_special_tokens = True
-        # Without offsets it is a third faster; only other than byte-level tokenizers need them.
-        encode = self.backend.encode_batch if self.byte_lengths is None else (
-            self.backend.encode_batch_fast
-        )  # fmt: skip
+        # A third faster, but it tells neither words nor, which others need, places in the text.
+        fast = self.byte_lengths is not None and not self.words
+        encode = self.backend.encode_batch_fast if fast else self.backend.encode_batch
         try:
             return encode(pieces, add_special_tokens=False)
         # The library has no exception of its own.
@@ -109,6 +120,33 @@ class _Plain(NamedTuple):
         """Nothing is known of places in the text."""
 
 
+def _starts(encoding: Any) -> np.ndarray:
+    """Which tokens belong to another word than the one before."""
+    words = np.array([-1 if word is None else word for word in encoding.word_ids], dtype=np.int64)
+    return np.diff(words, prepend=-2) != 0
+
+
+def _copy_of_backend(
+    tokenizer: PreTrainedTokenizerBase,
+) -> tuple[Tokenizer | None, dict[str, Any]]:
+    """The fast form, if there is one, with settings of our own; and its description."""
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return None, {}
+    described = backend.to_str()
+    copy = Tokenizer.from_str(described)
+    copy.no_truncation()
+    copy.no_padding()
+    copy.encode_special_tokens = True
+    return copy, json.loads(described)
+
+
+def _has_words(parts: dict[str, Any]) -> bool:
+    """Whether text is split into words first, and not into characters."""
+    before = parts.get("pre_tokenizer")
+    return before is not None and before.get("pattern") != CHARACTERS
+
+
 def _is_byte_level(parts: dict[str, Any]) -> bool:
     return (parts.get("decoder") or {}).get("type") == "ByteLevel"
 
@@ -119,13 +157,22 @@ def _begins_anew_at_lines(parts: dict[str, Any]) -> bool:
     words = before.get("type") == "ByteLevel" and before["use_regex"]
     words = words and not before["add_prefix_space"]
     known = words or before.get("type") == "WhitespaceSplit" or (
-        before.get("type") == "Split" and before["pattern"] == {"Regex": "(?m)."}
+        before.get("type") == "Split" and before["pattern"] == CHARACTERS
     )  # fmt: skip
     return bool(known) and not parts.get("normalizer")
 
 
-def _byte_lengths(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
-    """Bytes that each token stands for: one for each character of its name."""
+def token_bytes(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """UTF-8 bytes that each token stands for, (vocabulary,) int64; none for special ones."""
+    if _is_byte_level(_copy_of_backend(tokenizer)[1]):
+        return _name_lengths(tokenizer)
+    special = set(tokenizer.all_special_ids)
+    texts = ("" if i in special else tokenizer.decode([i]) for i in range(len(tokenizer)))
+    return np.array([len(str(text).encode()) for text in texts])
+
+
+def _name_lengths(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """Of byte-level tokenizers: each character of a token's name is a byte."""
     lengths = np.zeros(len(tokenizer), dtype=np.int64)
     for name, index in tokenizer.get_vocab().items():
         lengths[index] = len(name)

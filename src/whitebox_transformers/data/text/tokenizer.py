@@ -1,94 +1,88 @@
-"""Tokenizers: trained on the training text, saved with the run, found by ``AutoTokenizer``."""
+"""Tokenizers: trained on the training text or loaded, saved with the run for ``AutoTokenizer``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from whitebox_transformers.data.location import expand
 from whitebox_transformers.data.text.chunks import chunks
 from whitebox_transformers.data.text.config import TokenizerConfig
+from whitebox_transformers.data.text.special_tokens import (
+    BEGIN,
+    END,
+    UNKNOWN,
+    Objective,
+    SpecialTokens,
+)
 from whitebox_transformers.errors import UserError
 
-Objective = Literal["causal", "masked", "classification"]
-
-END_OF_TEXT = "<|endoftext|>"
-# RoBERTa's names and numbers: begin 0, padding 1, end 2, mask 3.
-BEGIN, PADDING, END, MASK = "<s>", "<pad>", "</s>", "<mask>"
-
-
-@dataclass(frozen=True)
-class SpecialTokens:
-    """Tokens that stand for no text."""
-
-    names: tuple[str, ...]
-    """In the order of their ids, from 0."""
-    roles: dict[str, str]
-    """Arguments of ``PreTrainedTokenizerFast``."""
-
-    @classmethod
-    def of(cls, objective: Objective, several_documents: bool) -> SpecialTokens:
-        """What an objective needs; a single document needs no token that ends it."""
-        if objective == "causal":
-            return cls((END_OF_TEXT,), {"eos_token": END_OF_TEXT}) if several_documents else NONE
-        roles = {
-            "bos_token": BEGIN,
-            "cls_token": BEGIN,
-            "pad_token": PADDING,
-            "eos_token": END,
-            "sep_token": END,
-            "mask_token": MASK,
-        }
-        return cls((BEGIN, PADDING, END, MASK), roles)
-
-
-NONE = SpecialTokens((), {})
+MIB = 2**20
+BYTES = 256
+USUAL_SIZE = 4096
 
 
 def train_tokenizer(
     config: TokenizerConfig,
-    special: SpecialTokens,
+    objective: Objective,
     texts: Iterable[str],
     alphabet: set[str],
+    several_documents: bool,
     context: int,
-) -> PreTrainedTokenizerFast:
+) -> PreTrainedTokenizerBase:
     """Make a tokenizer for a corpus; the same corpus gives the same one.
 
     Args:
         config: The recipe's ``tokenizer`` block.
-        special: Tokens that stand for no text.
+        objective: Decides on the special tokens.
         texts: The training documents.
         alphabet: All characters of the corpus.
+        several_documents: Whether there is more than one document, so that one must be ended.
         context: Tokens in a sample, stored with it as the longest sequence for the model.
 
     Raises:
         UserError: The vocabulary is too small for what it must hold.
     """
-    makers = {"bpe": _byte_level_bpe, "characters": _characters}
-    if config.kind == "bpe":
-        least = 256 + len(special.names)
-        if config.vocabulary_size < least:
-            raise UserError(
-                f"tokenizer.vocabulary_size={config.vocabulary_size} is too small; "
-                f"256 bytes and {len(special.names)} special tokens need {least}"
-            )
-    tokenizer = makers[config.kind](config, special, texts, alphabet)
-    if "cls_token" in special.roles:
-        tokenizer.post_processor = _framed(special)
+    special = SpecialTokens.of(objective, several_documents, unknown=config.kind == "words")
+    if config.kind == "characters":
+        tokenizer = _characters(special, alphabet)
+    elif config.kind == "words":
+        tokenizer = _words(config, special, texts)
+    else:
+        tokenizer = _byte_level(config, special, texts)
+    framed = "cls_token" in special.roles
+    if framed:
+        tokenizer.post_processor = _frame(special)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         model_max_length=context,
         clean_up_tokenization_spaces=False,
         # Prompts of different lengths are continued at their ends.
-        padding_side="right" if "cls_token" in special.roles else "left",
+        padding_side="right" if framed else "left",
         **special.roles,
     )
 
 
-def check_vocabulary(tokenizer: PreTrainedTokenizerFast, size: int, where: str) -> None:
+def load_tokenizer(config: TokenizerConfig) -> PreTrainedTokenizerBase:
+    """The tokenizer of a run, of a folder or of the hub.
+
+    Raises:
+        UserError: There is none.
+    """
+    name = expand(config.path, "tokenizer.path")
+    try:
+        return AutoTokenizer.from_pretrained(name, revision=config.revision or "main")
+    # Whatever goes wrong in there, from a missing file to a broken connection, is not ours.
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"tokenizer.path={config.path}: cannot load a tokenizer from there: {reason}"
+        ) from error
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int, where: str) -> None:
     """Make sure that a model knows all ids of a tokenizer.
 
     Args:
@@ -106,27 +100,30 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerFast, size: int, where: str) 
         )
 
 
-def _byte_level_bpe(
-    config: TokenizerConfig, special: SpecialTokens, texts: Iterable[str], alphabet: set[str]
-) -> Tokenizer:
+def _byte_level(config: TokenizerConfig, special: SpecialTokens, texts: Iterable[str]) -> Tokenizer:
+    least = BYTES + len(special.names)
+    size = least if config.kind == "bytes" else config.vocabulary_size or USUAL_SIZE
+    if size < least:
+        raise UserError(
+            f"tokenizer.vocabulary_size={size} is too small; {BYTES} bytes and "
+            f"{len(special.names)} special tokens need {least}"
+        )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=config.vocabulary_size,
+        vocab_size=size,
         min_frequency=config.min_frequency,
         special_tokens=list(special.names),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    sample = _first_bytes(texts, int(config.sample_mib * 2**20))
-    tokenizer.train_from_iterator((chunk for text in sample for chunk in chunks(text)), trainer)
+    sample = () if size == least else _sample(texts, config)
+    tokenizer.train_from_iterator(sample, trainer)
     return tokenizer
 
 
-def _characters(
-    config: TokenizerConfig, special: SpecialTokens, texts: Iterable[str], alphabet: set[str]
-) -> Tokenizer:
+def _characters(special: SpecialTokens, alphabet: set[str]) -> Tokenizer:
     names = [*special.names, *sorted(alphabet)]
     # Not BPE without merges, which would leave out unknown characters without a word.
     tokenizer = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}))
@@ -137,8 +134,21 @@ def _characters(
     return tokenizer
 
 
-def _framed(special: SpecialTokens) -> processors.TemplateProcessing:
-    """RoBERTa's frame: ``<s> A </s>``, and for pairs ``<s> A </s> </s> B </s>``."""
+def _words(config: TokenizerConfig, special: SpecialTokens, texts: Iterable[str]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=config.vocabulary_size or 2**31,
+        min_frequency=config.min_frequency,
+        special_tokens=list(special.names),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_sample(texts, config), trainer)
+    return tokenizer
+
+
+def _frame(special: SpecialTokens) -> processors.TemplateProcessing:
+    """RoBERTa's: ``<s> A </s>``, and for pairs ``<s> A </s> </s> B </s>``."""
     ids = {name: index for index, name in enumerate(special.names)}
     return processors.TemplateProcessing(
         single=f"{BEGIN} $A {END}",
@@ -147,9 +157,11 @@ def _framed(special: SpecialTokens) -> processors.TemplateProcessing:
     )
 
 
-def _first_bytes(texts: Iterable[str], left: int) -> Iterator[str]:
+def _sample(texts: Iterable[str], config: TokenizerConfig) -> Iterator[str]:
+    """The beginning of the training text, in pieces for the trainer's threads."""
+    left = int(config.sample_mib * MIB)
     for text in texts:
-        yield text
+        yield from chunks(text)
         left -= len(text.encode())
         if left <= 0:
             return

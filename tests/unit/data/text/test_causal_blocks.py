@@ -49,19 +49,6 @@ def test_every_token_is_a_target_once_in_each_epoch(lengths, context, epoch, mov
     assert sum(1 + token % 3 for _, token in pairs) == blocks.bytes
 
 
-@given(corpora, st.integers(2, 9), st.integers(1, 8))
-def test_a_sliding_window_predicts_every_token_once(lengths, context, stride):
-    corpus = corpus_of(lengths)
-    if len(corpus) < context or stride >= context:
-        return
-    blocks = CausalBlocks(corpus, context, 0, False, True, stride)
-    kept = [predictions(blocks[i]) for i in range(len(blocks))]
-    assert [token for pairs in kept for _, token in pairs] == list(range(1, len(corpus)))
-    for i, pairs in enumerate(kept[1:-1], start=1):
-        # All but the first block see at least context - stride tokens before each target.
-        assert pairs[0][1] - int(blocks[i]["input_ids"][0]) == context - stride
-
-
 def test_borders_of_blocks_move_from_epoch_to_epoch_and_with_the_seed():
     corpus = corpus_of([500])
     starts = {

@@ -17,7 +17,7 @@ from whitebox_transformers.data.text import TokenizerConfig, check_vocabulary
 from whitebox_transformers.data.text.chunks import chunks
 from whitebox_transformers.data.text.documents import Text
 from whitebox_transformers.data.text.encode import Encoder
-from whitebox_transformers.data.text.tokenizer import SpecialTokens, train_tokenizer
+from whitebox_transformers.data.text.tokenizer import train_tokenizer
 from whitebox_transformers.errors import UserError
 
 from .conftest import build, prose
@@ -26,10 +26,8 @@ CORPUS = [prose(seed, 200) for seed in range(10)]
 
 
 def tokenizer_of(kind="bpe", objective="causal", size=400, several=True, **config):
-    special = SpecialTokens.of(objective, several)
-    alphabet = set("".join(CORPUS))
     made = TokenizerConfig(kind=kind, vocabulary_size=size, **config)
-    return train_tokenizer(made, special, CORPUS, alphabet, 64)
+    return train_tokenizer(made, objective, CORPUS, set("".join(CORPUS)), several, 64)
 
 
 BPE = {objective: tokenizer_of(objective=objective) for objective in ("causal", "masked")}
@@ -74,7 +72,7 @@ def test_training_is_the_same_in_another_process_with_other_threads():
     assert json.loads(done.stdout) == json.loads(BPE["causal"].backend_tokenizer.to_str())
 
 
-@pytest.mark.parametrize("kind", ["bpe", "characters"])
+@pytest.mark.parametrize("kind", ["bpe", "characters", "words"])
 @given(st.lists(st.sampled_from(["a", "b", "\n", "\n\n", " ", "é", ".", "\t", "1", "'s", "\r\n"])))
 def test_cutting_a_document_changes_no_token(kind, parts):
     text = "".join(parts)
@@ -91,10 +89,10 @@ CUTTING = {}
 
 def tokenizer_cutting(kind):
     if kind not in CUTTING:
-        special = SpecialTokens.of("causal", True)
         corpus = ["a\n\n b\n\té.1's \r\n aa\nbb a  b\n\n\nab 's11 \n b"] * 3
         config = TokenizerConfig(kind=kind, vocabulary_size=330)
-        CUTTING[kind] = train_tokenizer(config, special, corpus, set("".join(corpus)), 64)
+        alphabet = set("".join(corpus))
+        CUTTING[kind] = train_tokenizer(config, "causal", corpus, alphabet, True, 64)
     return CUTTING[kind]
 
 
@@ -107,7 +105,9 @@ def test_long_documents_are_cut(monkeypatch):
     assert np.array_equal(encoded.ids, whole)
 
 
-@pytest.mark.parametrize(("kind", "objective"), [("bpe", "causal"), ("characters", "masked")])
+@pytest.mark.parametrize(
+    ("kind", "objective"), [("bpe", "causal"), ("characters", "masked"), ("bytes", "masked")]
+)
 def test_the_saved_tokenizer_is_found_by_auto_tokenizer(tmp_path, kind, objective):
     tokenizer = tokenizer_of(kind, objective)
     tokenizer.save_pretrained(tmp_path)
@@ -140,6 +140,49 @@ def test_vocabulary_sizes():
     check_vocabulary(few, 50_304, "model.config")
     with pytest.raises(UserError, match=r"model\.config has a vocabulary of 300 tokens, but"):
         check_vocabulary(few, 300, "model.config")
+
+
+def test_bytes_are_a_vocabulary_of_256():
+    tokenizer = tokenizer_of("bytes", several=False)
+    text = "naïve 🙂\n"
+    (encoded,) = Encoder(tokenizer).encode([Text("", text, 0)])
+    assert len(tokenizer) == 256
+    assert len(encoded.ids) == encoded.bytes == len(text.encode())
+    assert tokenizer.decode(encoded.ids) == text
+
+
+def test_words_lie_between_white_space_and_rare_ones_are_unknown():
+    corpus = ["the rate of the\n token", " the <unk>\tof rate. <s>"]
+    config = TokenizerConfig(kind="words", min_frequency=2)
+    tokenizer = train_tokenizer(config, "causal", corpus, set(), True, 64)
+    assert set(tokenizer.get_vocab()) == {"<|endoftext|>", "<unk>", "the", "of"}
+    text = Text("", "\n the  rate <unk> of <|endoftext|>\n", 0)
+    (encoded,) = Encoder(tokenizer).encode([text])
+    known = tokenizer.get_vocab()
+    names = ["the", "<unk>", "<unk>", "of"]
+    assert encoded.ids.tolist()[:4] == [known[name] for name in names]
+    assert encoded.first_bytes == len("\n the  ")
+    limited = tokenizer_of("words", size=5)
+    assert len(limited) == 5
+
+
+def test_a_stored_tokenizer_is_used_as_it_is(folder, tmp_path):
+    BPE["masked"].save_pretrained(tmp_path / "run")
+    kwargs = {"kind": "pretrained", "tokenizer_path": str(tmp_path / "run"), "objective": "masked"}
+    data = build(folder, **kwargs)
+    assert data.tokenizer.get_vocab() == BPE["masked"].get_vocab()
+    tokenizer_of(several=False).save_pretrained(tmp_path / "endless")
+    with pytest.raises(UserError, match=r"tokenizer\.path=.*/endless: this tokenizer has no eos"):
+        build(folder, kind="pretrained", tokenizer_path=str(tmp_path / "endless"))
+
+
+def test_a_tokenizer_that_is_not_there(folder, tmp_path):
+    with pytest.raises(UserError, match=r"tokenizer\.path=.*/none: cannot load a tokenizer"):
+        build(folder, kind="pretrained", tokenizer_path=str(tmp_path / "none"))
+    with pytest.raises(UserError, match="pretrained needs a path, and the others take none"):
+        TokenizerConfig(kind="pretrained")
+    with pytest.raises(UserError, match="pretrained needs a path, and the others take none"):
+        TokenizerConfig(path="runs/x")
 
 
 def test_an_unknown_character_is_named():
