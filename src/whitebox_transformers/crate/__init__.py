@@ -5,6 +5,7 @@ from transformers import (
     AutoConfig,
     AutoImageProcessor,
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForImageClassification,
 )
 from transformers.utils import is_vision_available
@@ -20,6 +21,13 @@ from .modeling_crate import (
     CrateModel,
     CratePreTrainedModel,
 )
+from .modeling_crate_gpt import (
+    CrateCausalLMOutput,
+    CrateGPTForCausalLM,
+    CrateGPTModel,
+    CrateGPTModelOutput,
+    CrateGPTPreTrainedModel,
+)
 from .presets import BERT_PRESETS, GPT_PRESETS, PRESETS
 
 for _config in (CrateConfig, CrateGPTConfig, CrateBertConfig):
@@ -28,6 +36,8 @@ for _config in (CrateConfig, CrateGPTConfig, CrateBertConfig):
 AutoModel.register(CrateConfig, CrateModel, exist_ok=True)
 AutoModelForImageClassification.register(CrateConfig, CrateForImageClassification, exist_ok=True)
 AutoBackbone.register(CrateConfig, CrateBackbone, exist_ok=True)
+AutoModel.register(CrateGPTConfig, CrateGPTModel, exist_ok=True)
+AutoModelForCausalLM.register(CrateGPTConfig, CrateGPTForCausalLM, exist_ok=True)
 # Without Pillow, which the core does not need, transformers has no AutoImageProcessor to fill.
 if is_vision_available():
     # One class serves both backends: its geometry is Pillow's, with or without torchvision.
@@ -42,6 +52,8 @@ if is_vision_available():
 CrateModel.register_for_auto_class("AutoModel")
 CrateForImageClassification.register_for_auto_class("AutoModelForImageClassification")
 CrateBackbone.register_for_auto_class("AutoBackbone")
+CrateGPTModel.register_for_auto_class("AutoModel")
+CrateGPTForCausalLM.register_for_auto_class("AutoModelForCausalLM")
 CrateImageProcessor.register_for_auto_class()
 
 __all__ = [
@@ -50,9 +62,14 @@ __all__ = [
     "PRESETS",
     "CrateBackbone",
     "CrateBertConfig",
+    "CrateCausalLMOutput",
     "CrateConfig",
     "CrateForImageClassification",
     "CrateGPTConfig",
+    "CrateGPTForCausalLM",
+    "CrateGPTModel",
+    "CrateGPTModelOutput",
+    "CrateGPTPreTrainedModel",
     "CrateImageProcessor",
     "CrateModel",
     "CratePreTrainedModel",

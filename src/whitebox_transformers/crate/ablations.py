@@ -7,7 +7,7 @@ to ask which operator segmentation emerges from.
 import torch
 from torch import nn
 
-from .attention import SelfAttention
+from .attention import SelfAttention, StepOutput
 
 
 class QKVAttention(SelfAttention):
@@ -20,7 +20,7 @@ class QKVAttention(SelfAttention):
         super().__init__(config, layer_idx)
         inner = self.num_heads * self.head_dim
         self.qkv = nn.Linear(config.hidden_size, 3 * inner, bias=False)
-        self.output = nn.Linear(inner, config.hidden_size, bias=config.mssa_output_bias)
+        self.output = StepOutput(inner, config.hidden_size, bias=config.mssa_output_bias)
 
     def forward(
         self, z: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
@@ -38,7 +38,7 @@ class MLP(nn.Module):
         hidden = int(config.mlp_ratio * config.hidden_size)
         self.up = nn.Linear(config.hidden_size, hidden)
         self.codes = nn.Identity()
-        self.down = nn.Linear(hidden, config.hidden_size)
+        self.down = StepOutput(hidden, config.hidden_size)
 
     def forward(self, v: torch.Tensor) -> torch.Tensor:
         return self.down(self.codes(nn.functional.gelu(self.up(v))))

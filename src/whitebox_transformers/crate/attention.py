@@ -154,4 +154,18 @@ class SelfAttention(nn.Module):
         return self.heads(attend(self, query, key, value, attention_mask, **kwargs)).flatten(-2)
 
 
-__all__ = ["AttentionMap", "SelfAttention", "attend", "attention_weights", "eager_attention"]
+class StepOutput(nn.Linear):
+    """The linear map through which a step enters the residual stream.
+
+    A class of its own so that a model may draw it smaller than other maps.
+    """
+
+
+__all__ = [
+    "AttentionMap",
+    "SelfAttention",
+    "StepOutput",
+    "attend",
+    "attention_weights",
+    "eager_attention",
+]

@@ -65,10 +65,10 @@ class StaticSubspaceLayer(StaticLayer):
         return self.keys, self.keys
 
 
-class WindowedSubspaceLayer(SubspaceLayer, LinearAttentionAndFullAttentionLayer):
-    """u of all tokens so far, and the last tokens for the window."""
+class WindowedLayer(LinearAttentionAndFullAttentionLayer):
+    """Keys and values of all tokens so far, and the last tokens for the window."""
 
-    _layer_type = "windowed_subspace_attention"
+    _layer_type = "windowed_attention"
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat every row."""
@@ -85,7 +85,23 @@ class WindowedSubspaceLayer(SubspaceLayer, LinearAttentionAndFullAttentionLayer)
                 self.conv_states[index] = tokens[indices]
 
 
-class StaticWindowedSubspaceLayer(StaticSubspaceLayer, LinearAttentionAndStaticFullAttentionLayer):
+class StaticWindowedLayer(LinearAttentionAndStaticFullAttentionLayer):
+    """Keys and values in tensors of fixed size, and the last tokens for the window."""
+
+    _layer_type = "windowed_attention"
+
+    def get_max_length(self) -> int:
+        """Places for tokens."""
+        return self.max_cache_len
+
+
+class WindowedSubspaceLayer(SubspaceLayer, WindowedLayer):
+    """u of all tokens so far, and the last tokens for the window."""
+
+    _layer_type = "windowed_subspace_attention"
+
+
+class StaticWindowedSubspaceLayer(StaticSubspaceLayer, StaticWindowedLayer):
     """u in a tensor of fixed size, and the last tokens for the window."""
 
     _layer_type = "windowed_subspace_attention"
@@ -93,18 +109,16 @@ class StaticWindowedSubspaceLayer(StaticSubspaceLayer, LinearAttentionAndStaticF
     def lazy_initialization(self, *args, **kwargs):
         """Allocate u when given keys, the last tokens when given a state by name."""
         if kwargs:
-            LinearAttentionAndStaticFullAttentionLayer.lazy_initialization(self, **kwargs)
+            StaticWindowedLayer.lazy_initialization(self, **kwargs)
         else:
             super().lazy_initialization(*args)
-
-    def get_max_length(self) -> int:
-        """Places for tokens."""
-        return self.max_cache_len
 
 
 __all__ = [
     "StaticSubspaceLayer",
+    "StaticWindowedLayer",
     "StaticWindowedSubspaceLayer",
     "SubspaceLayer",
+    "WindowedLayer",
     "WindowedSubspaceLayer",
 ]

@@ -30,6 +30,19 @@ class CrateGPTConfig(TextConfig):
 
     use_cache: bool = True
 
+    @property
+    def layer_types(self) -> list[str]:
+        """What a cache keeps of each layer; see :mod:`.cache`."""
+        kind = "subspace_attention" if self.compression == "mssa" else "attention"
+        if self.window is not None:
+            kind = f"windowed_{kind}"
+        elif kind == "attention":
+            kind = "full_attention"  # Hugging Face's own, for keys and values
+        return [kind] * self.num_hidden_layers
+
+    def validate_layer_type(self) -> None:
+        """Nothing to check: the names are our own, not of Hugging Face's list."""
+
     def _check(self, unknown: Iterable[str]) -> None:
         super()._check(unknown)
         if self.sparsification == "majorizer":

@@ -43,11 +43,14 @@ def causal_mask(
             see the future, or one that cannot leave out the diagonal.
     """
     _check_implementation(config, attention_mask)
+    count = z.shape[1]
+    empty = past_key_values is not None and past_key_values.get_mask_sizes(count, 0) == (count, 0)
     mask = create_causal_mask(
         config=config,
         inputs_embeds=z,
         attention_mask=attention_mask,
-        past_key_values=past_key_values,
+        # Hugging Face looks for documents only where there is no cache; an empty one hides nothing.
+        past_key_values=None if empty else past_key_values,
         position_ids=position_ids,
         allow_is_causal_skip=config.attend_self,
     )

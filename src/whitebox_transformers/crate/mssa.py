@@ -15,7 +15,7 @@ from torch import nn
 from transformers import initialization as init
 from transformers.utils.generic import maybe_autocast
 
-from .attention import SelfAttention
+from .attention import SelfAttention, StepOutput
 
 
 class Subspaces(nn.Linear):
@@ -94,7 +94,7 @@ class MSSA(SelfAttention):
             width, self.num_heads, self.head_dim, config.orthonormal_subspaces
         )
         if config.mssa_output == "learned":
-            self.output = nn.Linear(inner, width, bias=config.mssa_output_bias)
+            self.output = StepOutput(inner, width, bias=config.mssa_output_bias)
         elif config.mssa_output == "fixed":
             self.output = FixedOutput(inner, width)
         elif config.mssa_output == "identity":

@@ -47,6 +47,9 @@ class Window(nn.Module):
             position_ids: Place of each token in its document, (B, N) or (1, N), negative where
                 there is only padding; ``None`` where every row is one whole document.
             past_key_values: Holds the last tokens before these; extended by these.
+
+        Raises:
+            ValueError: A cache that was made without the model's configuration.
         """
         count = z.shape[1]
         padded = F.pad(self.with_past(z, past_key_values), (0, 0, 0, self.ahead))
@@ -62,7 +65,13 @@ class Window(nn.Module):
     def with_past(self, z: torch.Tensor, past_key_values: Cache | None) -> torch.Tensor:
         """These tokens after the ``back`` before them, zeros before a beginning."""
         seen = z
-        if past_key_values is not None and self.back:
+        if past_key_values is not None:
+            layers = past_key_values.layers
+            if not hasattr(layers[self.layer_idx] if layers else None, "update_conv_state"):
+                raise ValueError(
+                    f"past_key_values: {type(past_key_values).__name__} has no place for the last "
+                    f"tokens of a window; make it as DynamicCache(config=model.config)."
+                )
             states = past_key_values.update_conv_state(
                 z.mT, self.layer_idx, conv_kernel_size=self.back
             )

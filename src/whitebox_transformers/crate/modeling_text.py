@@ -1,0 +1,121 @@
+"""What the text models of the family share: initialisation and positions.
+
+Legend: B batch, N tokens, N' tokens that may be attended to, D width.
+"""
+
+import torch
+from torch import nn
+from transformers import Cache
+from transformers import initialization as init
+
+from .bounds import check_range
+from .configuration_text import TextConfig
+from .modeling_family import FamilyPreTrainedModel
+from .rotary import Rotary, key_positions, rotation
+
+
+class CrateTextPreTrainedModel(FamilyPreTrainedModel):
+    """Loading, saving and initialisation of the text models.
+
+    Fresh weights follow the authors: linear maps and embeddings normal with standard deviation
+    ``initializer_range``, biases zero, dictionaries Kaiming uniform.
+    """
+
+    config: TextConfig
+    main_input_name = "input_ids"
+    input_modalities = "text"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, nn.Linear | nn.Embedding):
+            init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            init.zeros_(module.bias)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.base_model.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.base_model.embeddings.word_embeddings = value
+
+
+def checked_positions(
+    config: TextConfig,
+    shape: tuple[int, int],
+    past: int | torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    position_ids: torch.Tensor | None,
+    training: bool,
+) -> torch.Tensor:
+    """Positions of these tokens in their documents, (B, N) or (1, N).
+
+    Where none are given they count the real tokens of a mask (B, past + N), so that padding on the
+    left changes nothing, and otherwise all tokens.
+
+    Args:
+        config: The model's configuration.
+        shape: (B, N).
+        past: Tokens in the cache, a tensor if it is static.
+        attention_mask: As for the model.
+        position_ids: As for the model.
+        training: Whether the model is in training mode.
+
+    Raises:
+        ValueError: More tokens, or a position, than the context has, or a mask or positions of
+            another shape.
+    """
+    batch, count = shape
+    context = config.max_position_embeddings
+    padded = attention_mask is not None and attention_mask.dim() == 2
+    # A traced graph has no place for numbers read from tensors.
+    readable = isinstance(past, int) or not torch.compiler.is_compiling()
+    length = count + (int(past) if readable else 0)
+    if padded and (len(attention_mask) != batch or attention_mask.shape[1] < length):
+        raise ValueError(
+            f"attention_mask has shape {tuple(attention_mask.shape)}; expected ({batch}, {length}),"
+            f" a 1 or 0 for each token, those in the cache included."
+        )
+    if position_ids is not None:
+        if tuple(position_ids.shape) not in (shape, (1, count)):
+            raise ValueError(
+                f"position_ids has shape {tuple(position_ids.shape)}; expected {shape} or "
+                f"(1, {count})."
+            )
+        expected = f"one of the {context} positions of the context (max_position_embeddings)."
+        check_range("position_ids", position_ids, context, expected, training)
+        return position_ids
+    if length > context:
+        raise ValueError(
+            f"a sequence has {length} tokens; the model reads at most {context} "
+            f"(max_position_embeddings). Truncate it: "
+            f"tokenizer(..., truncation=True, max_length={context})."
+        )
+    if padded:
+        return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, -count:]
+    device = None if isinstance(past, int) else past.device
+    return (torch.arange(count, device=device) + past)[None]
+
+
+def rotary_positions(
+    config: TextConfig, position_ids: torch.Tensor, past_key_values: Cache | None, dtype
+) -> Rotary | None:
+    """Rotations of the queries and keys of a call, ``None`` where positions are not rotary."""
+    if config.position_embedding_type != "rotary":
+        return None
+    count, past, keys = position_ids.shape[1], 0, position_ids.shape[1]
+    if past_key_values is not None:
+        past = past_key_values.get_seq_length()
+        keys, _ = past_key_values.get_mask_sizes(count, 0)
+    of_queries = rotation(position_ids, config.head_dim, config.rope_theta, dtype)
+    if keys == count:
+        return Rotary(of_queries, of_queries)
+    positions = key_positions(position_ids, past, keys)
+    return Rotary(of_queries, rotation(positions, config.head_dim, config.rope_theta, dtype))
+
+
+__all__ = [
+    "CrateTextPreTrainedModel",
+    "checked_positions",
+    "rotary_positions",
+]
