@@ -11,6 +11,13 @@ import numpy as np
 from tqdm import tqdm
 
 from whitebox_transformers.extras import require
+from whitebox_transformers.report.canvas import (
+    chart_frame,
+    figure_of,
+    legend_beneath,
+    save,
+    styled,
+)
 from whitebox_transformers.report.content import (
     AttentionOfImage,
     Chart,
@@ -20,28 +27,15 @@ from whitebox_transformers.report.content import (
     Report,
 )
 from whitebox_transformers.report.palette import COLOR_MAP, DASHES, LIGHT, on_white
-from whitebox_transformers.training.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 140
 LEGEND_COLUMNS = 3
 MOST_IN_A_ROW = 6
 ROWS_OF_PREDICTIONS = 12
 MOST_MARKERS = 30
-_STYLE = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#e2e5ea",
-    "axes.edgecolor": "#565d69",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
 
 
 def write_figures(report: Report, folder: Path) -> list[Path]:
@@ -50,9 +44,9 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    with require("matplotlib", extra="analysis").rc_context(_STYLE):
+    with styled():
         figures = tqdm(_figures(report), desc="figures", unit="figure", leave=False)
-        return [_save(figure, folder / f"{name}.png") for name, figure in figures]
+        return [save(figure, folder / f"{name}.png") for name, figure in figures]
 
 
 def _figures(report: Report) -> Iterator[tuple[str, Figure]]:
@@ -73,22 +67,14 @@ def _draw_chart(chart: Chart) -> Figure:
     """Curves with spread bands; the legend stands beneath the axes and hides nothing."""
     spread = any(curve.std is not None for curve in chart.curves)
     legend_rows = spread + math.ceil(len(chart.curves) / LEGEND_COLUMNS)
-    height = 3.7 + 0.2 * legend_rows
-    # Fixed margins: letting matplotlib search for them would draw every figure twice.
-    figure = _figure(6.2, height, layout=None)
-    axes = figure.add_axes((0.14, 1 - 3.1 / height, 0.83, 2.75 / height))
+    figure, axes = chart_frame(chart.title, chart.x_label, chart.y_label, legend_rows)
     for curve in chart.curves:
         _draw_curve(axes, curve)
-    axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
-    axes.set_title(chart.title, loc="left", fontsize=11, fontweight="bold")
     axes.xaxis.set_major_locator(require("matplotlib.ticker", "analysis").MaxNLocator(integer=True))
-    figure.legend(
-        loc="lower left",
-        ncols=min(len(chart.curves), LEGEND_COLUMNS),
-        title="band: ± 1 standard deviation over samples" if spread else None,
-        title_fontsize="small",
-        fontsize="small",
-        alignment="left",
+    legend_beneath(
+        figure,
+        min(len(chart.curves), LEGEND_COLUMNS),
+        "band: ± 1 standard deviation over samples" if spread else None,
     )
     return figure
 
@@ -129,7 +115,7 @@ def _draw_attention(image: AttentionOfImage) -> Figure:
 
 def _draw_predictions(predictions: list[Prediction]) -> Figure:
     """One row per image: the image, and bars of its most probable classes."""
-    figure = _figure(6.4, 0.5 + 1.5 * len(predictions))
+    figure = figure_of(6.4, 0.5 + 1.5 * len(predictions))
     rows = figure.subplots(len(predictions), 2, squeeze=False, width_ratios=(1, 3))
     for (picture, bars), prediction in zip(rows, predictions, strict=True):
         picture.imshow(prediction.picture)
@@ -166,16 +152,11 @@ def _outline_blocks(panel: Axes, size: int, blocks: int) -> None:
         panel.add_patch(rectangle(corner, side, side, fill=False, edgecolor="white", linewidth=0.6))
 
 
-def _figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
-    figure = require("matplotlib.figure", extra="analysis").Figure
-    return figure(figsize=(width, height), layout=layout)
-
-
 def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """A grid of panels without axes, at most six in a row."""
     columns = min(count, MOST_IN_A_ROW)
     rows = math.ceil(count / columns)
-    figure = _figure(max(width * columns + 0.8, 4.0), height * rows + 0.6)
+    figure = figure_of(max(width * columns + 0.8, 4.0), height * rows + 0.6)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for panel in panels:
         panel.set_axis_off()
@@ -189,8 +170,3 @@ def _heading(figure: Figure, text: str) -> None:
 def _literal(text: str) -> str:
     """Names given by users, with dollar signs that do not start a formula."""
     return text.replace("$", r"\$")
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    write_whole(path, lambda place: figure.savefig(place, format="png", dpi=DOTS_PER_INCH))
-    return path
