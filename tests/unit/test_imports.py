@@ -13,6 +13,7 @@ import pytest
 SRC = Path(__file__).parents[2] / "src"
 LIBRARY = SRC / "whitebox_transformers"
 CRATE = LIBRARY / "crate"
+THEORY = LIBRARY / "theory"
 CLI = SRC / "whitebox_transformers_cli"
 
 # crate/ travels with checkpoints as remote code; numpy comes with every torch and Pillow image.
@@ -74,6 +75,13 @@ def test_crate_names_its_own_folder_relatively(path):
             assert not (node.module or "").startswith("whitebox")
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 1
+
+
+@pytest.mark.parametrize("path", python_files(THEORY), ids=lambda path: path.name)
+def test_theory_imports_only_what_it_tries(path):
+    own = ("whitebox_transformers.crate", "whitebox_transformers.theory")
+    names = {name for name in imports_of(path) if name.startswith("whitebox_transformers")}
+    assert all(name.startswith(own) or name == "whitebox_transformers.errors" for name in names)
 
 
 @pytest.mark.parametrize("path", python_files(LIBRARY), ids=lambda p: str(p.relative_to(LIBRARY)))

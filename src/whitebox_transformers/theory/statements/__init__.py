@@ -1,0 +1,1 @@
+"""The statements, one idea a file; ``registry.py`` has them in order."""
