@@ -17,6 +17,7 @@ from whitebox_transformers_cli.generate import generate
 from whitebox_transformers_cli.inspection import inspect
 from whitebox_transformers_cli.predict import predict
 from whitebox_transformers_cli.train import train
+from whitebox_transformers_cli.verify import verify
 
 app = typer.Typer(
     name="wbt",
@@ -57,6 +58,7 @@ app.command("predict")(predict)
 app.command("generate")(generate)
 app.command("convert")(convert)
 app.command("export")(export)
+app.command("verify")(verify)
 app.command("list")(list_all)
 app.command("doctor")(doctor)
 

@@ -26,6 +26,15 @@ DARK = {
 }
 DASHES = {"validation": (5.0, 3.0), "baseline": (5.0, 3.0)}
 COLOR_MAP = "viridis"
+# Lines that have no role, in order: colour and dashes (empty: solid).
+SERIES: tuple[tuple[str, tuple[float, ...]], ...] = (
+    ("#0072b2", ()),
+    ("#c44e00", (5.0, 3.0)),
+    ("#2f1b74", (1.5, 1.5)),
+    ("#e5a53a", (7.0, 2.0, 1.5, 2.0)),
+    ("#007a5e", (3.0, 1.5)),
+    ("#8a8f98", (8.0, 3.0)),
+)
 
 
 def on_white(curve: Curve) -> str:
