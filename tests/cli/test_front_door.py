@@ -48,6 +48,7 @@ COMMANDS = {
         "--apply-head",
     },
     "export": {"--format", "--out"},
+    "verify": {"--only", "--json", "--figures"},
     "list": set(),
     "doctor": set(),
 }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whitebox_transformers.extras import require
 from whitebox_transformers.report.canvas import chart_frame, legend_beneath, save, styled
 from whitebox_transformers.report.palette import SERIES
 from whitebox_transformers.theory import Result
 from whitebox_transformers.theory.chart import Chart
-from whitebox_transformers.training.files import write_json
+from whitebox_transformers.training.files import write_text
 from whitebox_transformers.training.provenance import provenance
 
 if TYPE_CHECKING:
@@ -22,8 +24,13 @@ MOST_MARKERS = 12
 
 
 def write_results(results: Sequence[Result], path: Path) -> None:
-    """Write results with their provenance, whole."""
-    write_json(path, provenance() | {"statements": [result.to_json() for result in results]})
+    """Write results with their provenance, whole; one line a statement, so that changes read well.
+
+    The object's ``statements`` are those of `Result.to_json`.
+    """
+    head = json.dumps(provenance(), indent=1).removesuffix("\n}")
+    lines = ",\n".join(json.dumps(result.to_json()) for result in results)
+    write_text(path, f'{head},\n "statements": [\n{lines}\n]}}\n')
 
 
 def write_charts(results: Sequence[Result], folder: Path) -> list[Path]:
@@ -55,6 +62,9 @@ def draw(chart: Chart) -> Figure:
         axes.axhline(level.y, color="#565d69", linestyle=style, linewidth=1.0, label=level.name)
     if chart.log_x:
         axes.set_xscale("log")
+    elif all(isinstance(x, int) for line in chart.lines for x in line.x):
+        ticks = require("matplotlib.ticker", "analysis").MaxNLocator(integer=True)
+        axes.xaxis.set_major_locator(ticks)
     if chart.log_y:
         axes.set_yscale("log")
     legend_beneath(figure, LEGEND_COLUMNS)

@@ -92,7 +92,6 @@ def attention_only_layer_denoises(
                 *lines[:5],
                 Line("claimed", range(layers + 1), [claimed**i for i in range(layers + 1)]),
             ],
-            log_y=True,
         ),
     )
 

@@ -87,7 +87,7 @@ def gradient_points_to_subspace(
         chart=Chart(
             r"Direction of $-\nabla R^c$",
             "tokens N",
-            "mean cosine with the way to the own subspace",
+            "mean cosine with the nearest point",
             lines,
             [Level("1", 1.0)],
             log_x=True,

@@ -32,7 +32,7 @@ def ista_lowers_lasso(
     width: int = 20,
     tokens: int = 30,
     threshold: float = 0.1,
-    curvatures: Sequence[float] = (0.2, 1.0, 4.0, 16.0),
+    curvatures: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
     seeds: Sequence[int] = (0, 1, 2),
 ) -> Evidence:
     """Step from non-negative tokens, from signed ones as after LayerNorm, and from zero.

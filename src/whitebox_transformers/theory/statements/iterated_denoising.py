@@ -91,7 +91,7 @@ def iterated_denoising_reaches_data(
         chart=Chart(
             "Iterated denoising of a mixture of subspaces",
             "share of the steps taken",
-            "relative distance from the nearest subspace",
+            "relative distance from the data",
             lines[:6],
         ),
     )

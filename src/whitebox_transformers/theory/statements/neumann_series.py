@@ -58,9 +58,14 @@ def neumann_series_converges(
             measured = [at_most(f"error of {terms} terms over error of two", growth, 1.0)]
             at = {"projections": length, "eps": precision}
             cases.append(Case(measured, at, max(reach) < 1))
-            lines.append(
-                Line(rf"$\gamma\lambda_{{\max}}$ = {reach[0]:.2g}", range(1, terms + 1), errors[0])
-            )
+            if length == UNIT or precision == eps[0]:  # the others are the same series
+                lines.append(
+                    Line(
+                        rf"$\gamma\lambda_{{\max}}$ = {reach[0]:.2g}",
+                        range(1, terms + 1),
+                        errors[0],
+                    )
+                )
             notes.append(
                 f"{max(curve[1] for curve in errors):.2g} at gamma lambda_max = {max(reach):.2g}"
             )
