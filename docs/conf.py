@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "results_tables",
+    "verified_statements",
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"

@@ -14,7 +14,7 @@ from whitebox_transformers.theory.statement import Evidence, statement
 from whitebox_transformers.theory.tied import DERIVED_SCALE, apply, compress, tied_mssa
 
 PLUS, HALF, MINUS = "Z + MSSA", "(Z + MSSA) / 2", "Z - MSSA"
-RAW, NORMED, UNIT = "none", "LayerNorm", "unit length"
+RAW, NORMED, UNIT = "raw tokens", "LayerNorm", "unit length"
 
 
 @statement(
@@ -90,8 +90,7 @@ def mssa_raises_snr(
             "SNR after over before",
             [
                 Line(
-                    f"{step}, scores x {scale}, "
-                    + ("raw" if normalisation == RAW else normalisation),
+                    f"{step}, scores x {scale}, {normalisation}",
                     tokens,
                     [min(factors[step, scale, normalisation, noise[0], n]) for n in tokens],
                 )
