@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LEGEND_COLUMNS = 2
 MOST_MARKERS = 12
+MOST_TICKS = 8
 
 
 def write_results(results: Sequence[Result], path: Path) -> None:
@@ -60,9 +61,13 @@ def draw(chart: Chart) -> Figure:
             drawn.set(marker="o", markersize=4)
     for level, style in zip(chart.levels, (":", "-."), strict=False):
         axes.axhline(level.y, color="#565d69", linestyle=style, linewidth=1.0, label=level.name)
+    positions = sorted({x for line in chart.lines for x in line.x})
     if chart.log_x:
         axes.set_xscale("log")
-    elif all(isinstance(x, int) for line in chart.lines for x in line.x):
+        if len(positions) <= MOST_TICKS:
+            axes.set_xticks(positions, [f"{x:g}" for x in positions])
+            axes.xaxis.minorticks_off()
+    elif all(isinstance(x, int) for x in positions):
         ticks = require("matplotlib.ticker", "analysis").MaxNLocator(integer=True)
         axes.xaxis.set_major_locator(ticks)
     if chart.log_y:
