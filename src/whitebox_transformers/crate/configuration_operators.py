@@ -12,8 +12,8 @@ from transformers import PreTrainedConfig
 # Which choices of another field read a field. Setting it under any other choice would change
 # nothing, in silence; a learned scalar would have no gradient, which distributed training refuses.
 _DICTIONARIES = ("ista", "overcomplete", "majorizer")
-ReadBy = dict[str, tuple[str, tuple[str, ...]]]
-READ_BY: ReadBy = {
+Readers = dict[str, tuple[str, tuple[str, ...]]]
+READ_BY: Readers = {
     "mssa_output": ("compression", ("mssa",)),
     "orthonormal_subspaces": ("compression", ("mssa",)),
     "mssa_sign": ("compression", ("mssa", "attention")),
@@ -83,7 +83,7 @@ class OperatorConfig(PreTrainedConfig):
     # that reads a field, and fields by the numbers they may hold.
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     setters: ClassVar[frozenset[str]] = frozenset({"num_labels", "attn_implementation"})
-    read_by: ClassVar[ReadBy] = READ_BY
+    read_by: ClassVar[Readers] = READ_BY
     counts: ClassVar[tuple[str, ...]] = (
         "hidden_size",
         "num_hidden_layers",

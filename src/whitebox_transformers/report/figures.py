@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -36,6 +36,9 @@ LEGEND_COLUMNS = 3
 MOST_IN_A_ROW = 6
 ROWS_OF_PREDICTIONS = 12
 MOST_MARKERS = 30
+# How a spread is drawn; see the palette.
+_FILLED: dict[str, Any] = {"alpha": 0.16, "linewidth": 0}
+_OUTLINED: dict[str, Any] = {"facecolor": "none", "linewidth": 0.9, "linestyle": ":"}
 
 
 def write_figures(report: Report, folder: Path) -> list[Path]:
@@ -141,7 +144,8 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
         line.set(marker="o", markersize=4, markerfacecolor="white" if dashes else color)
     if curve.std is not None:
         mean, std = np.asarray(curve.mean), np.asarray(curve.std)
-        axes.fill_between(curve.x, mean - std, mean + std, color=color, alpha=0.14, linewidth=0)
+        style = _OUTLINED | {"edgecolor": color} if dashes else _FILLED | {"facecolor": color}
+        axes.fill_between(curve.x, mean - std, mean + std, **style)
 
 
 def _outline_blocks(panel: Axes, size: int, blocks: int) -> None:

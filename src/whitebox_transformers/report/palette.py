@@ -1,7 +1,8 @@
 """Colours that stay apart for colour-blind eyes (Okabe and Ito), on white and on black.
 
-Each role also has its own line style, so that no figure depends on colour alone. The untrained
-control is grey everywhere.
+Each role also has its own line style, so that no figure depends on colour alone: what is drawn
+dashed has its spread outlined, what is drawn solid has it filled. The untrained control is grey
+everywhere, and nothing else is: one filled band over another of the opposite colour would be.
 """
 
 from whitebox_transformers.report.content import Curve

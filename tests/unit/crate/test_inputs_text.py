@@ -60,9 +60,7 @@ def test_masks_are_of_tokens_or_of_pairs() -> None:
         check_attention_mask(torch.ones(shape), 2, 3)
     check_attention_mask(None, 2, 3)
     for shape in ((2, 4), (3, 2), (1, 3), (3,), (2, 3, 3), (2, 1, 3, 4), (2, 1, 1, 3)):
-        with pytest.raises(
-            ValueError, match=r"attention_mask has shape .* expected \(2, 3\), 1 fo"
-        ):
+        with pytest.raises(ValueError, match=r"attention_mask has shape .* expected \(2, 3\), 1 "):
             check_attention_mask(torch.ones(shape), 2, 3)
 
 
