@@ -88,6 +88,12 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
             self.norm = nn.LayerNorm(config.hidden_size, eps=config.final_norm_eps)
         self.post_init()
 
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embeddings.word_embeddings = value
+
     @merge_with_config_defaults
     @capture_outputs
     def forward(
@@ -132,10 +138,9 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
         past = 0 if past_key_values is None else past_key_values.get_seq_length()
         # Rows of one whole document each need no positions in the layers.
         plain = position_ids is None and attention_mask is None
-        source = input_ids if inputs_embeds is None else inputs_embeds
         position_ids = checked_positions(
             self.config, shape, past, attention_mask, position_ids, self.training
-        ).to(source.device)
+        ).to(self.device)
         z = self.embeddings(input_ids, position_ids, token_type_ids, inputs_embeds)
         mask = causal_mask(self.config, z, attention_mask, past_key_values, position_ids)
         z = self.stack(
@@ -237,7 +242,8 @@ class CrateGPTForCausalLM(CrateGPTPreTrainedModel, GenerationMixin):
 
     def _prepare_generated_length(self, generation_config, *args, **kwargs):
         """Refuse, before any work, to generate beyond the context."""
-        prepared = super()._prepare_generated_length(generation_config, *args, **kwargs)
+        prepare = super()._prepare_generated_length  # pyright: ignore[reportAttributeAccessIssue]
+        prepared = prepare(generation_config, *args, **kwargs)
         context = self.config.max_position_embeddings
         if prepared.max_length is not None and prepared.max_length > context:
             raise ValueError(

@@ -21,7 +21,6 @@ class CrateTextPreTrainedModel(FamilyPreTrainedModel):
     ``initializer_range``, biases zero, dictionaries Kaiming uniform.
     """
 
-    config: TextConfig
     main_input_name = "input_ids"
     input_modalities = "text"
 
@@ -32,12 +31,6 @@ class CrateTextPreTrainedModel(FamilyPreTrainedModel):
             init.normal_(module.weight, std=self.config.initializer_range)
         if isinstance(module, nn.Linear) and module.bias is not None:
             init.zeros_(module.bias)
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.base_model.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.base_model.embeddings.word_embeddings = value
 
 
 def checked_positions(
@@ -67,13 +60,13 @@ def checked_positions(
     """
     batch, count = shape
     context = config.max_position_embeddings
-    padded = attention_mask is not None and attention_mask.dim() == 2
+    padding = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
     # A traced graph has no place for numbers read from tensors.
     readable = isinstance(past, int) or not torch.compiler.is_compiling()
     length = count + (int(past) if readable else 0)
-    if padded and (len(attention_mask) != batch or attention_mask.shape[1] < length):
+    if padding is not None and (len(padding) != batch or padding.shape[1] < length):
         raise ValueError(
-            f"attention_mask has shape {tuple(attention_mask.shape)}; expected ({batch}, {length}),"
+            f"attention_mask has shape {tuple(padding.shape)}; expected ({batch}, {length}),"
             f" a 1 or 0 for each token, those in the cache included."
         )
     if position_ids is not None:
@@ -91,8 +84,8 @@ def checked_positions(
             f"(max_position_embeddings). Truncate it: "
             f"tokenizer(..., truncation=True, max_length={context})."
         )
-    if padded:
-        return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, -count:]
+    if padding is not None:
+        return (padding.long().cumsum(-1) - 1).clamp(min=0)[:, -count:]
     device = None if isinstance(past, int) else past.device
     return (torch.arange(count, device=device) + past)[None]
 
@@ -107,6 +100,7 @@ def rotary_positions(
     if past_key_values is not None:
         past = past_key_values.get_seq_length()
         keys, _ = past_key_values.get_mask_sizes(count, 0)
+    assert config.head_dim is not None  # filled in by the configuration
     of_queries = rotation(position_ids, config.head_dim, config.rope_theta, dtype)
     if keys == count:
         return Rotary(of_queries, of_queries)
