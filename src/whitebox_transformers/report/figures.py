@@ -144,7 +144,9 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
         line.set(marker="o", markersize=4, markerfacecolor="white" if dashes else color)
     if curve.std is not None:
         mean, std = np.asarray(curve.mean), np.asarray(curve.std)
-        style = _OUTLINED | {"edgecolor": color} if dashes else _FILLED | {"facecolor": color}
+        style: dict[str, Any] = {"facecolor": color} | _FILLED
+        if dashes:
+            style = {"edgecolor": color} | _OUTLINED
         axes.fill_between(curve.x, mean - std, mean + std, **style)
 
 
