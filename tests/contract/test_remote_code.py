@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from tests.contract.tiny import VARIANTS, tiny_images, tiny_model
+from tests.contract.tiny_bert import tiny_bert, tiny_text
 
 from whitebox_transformers.crate import CrateImageProcessor
 
@@ -34,13 +35,13 @@ except ModuleNotFoundError:
 else:
     raise SystemExit("the package was not hidden")
 
-import torch
+import torch, transformers
 from PIL import Image
 from transformers import (
     AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline,
 )
 
-root = Path(sys.argv[1])
+root, texts = map(Path, sys.argv[1:])
 answers = {}
 for folder in sorted(path for path in root.iterdir() if path.is_dir()):
     name = str(folder)
@@ -62,6 +63,13 @@ processor = AutoImageProcessor.from_pretrained(published, trust_remote_code=True
 answers["pixels"] = processor(picture, return_tensors="pt")["pixel_values"].tolist()
 classify = pipeline("image-classification", published, trust_remote_code=True)
 answers["pipeline"] = classify(picture, top_k=1)[0]["label"]
+for folder in sorted(texts.iterdir()):
+    # Each was saved from one class and is loaded as another of the same family.
+    auto, inputs = torch.load(folder / "inputs.pt", weights_only=True)
+    model = getattr(transformers, auto).from_pretrained(str(folder), trust_remote_code=True)
+    with torch.no_grad():
+        outputs = model(**inputs)
+    answers[folder.name] = {"result": outputs[0].tolist(), "module": type(model).__module__}
 print(json.dumps(answers))
 """
 
@@ -78,13 +86,17 @@ def answers(tmp_path_factory) -> dict:
         torch.save(tiny_images(model.config), folder / "images.pt")
     processor().save_pretrained(root / "published")
     picture().save(root / "picture.png")
+    texts = tmp_path_factory.mktemp("texts")
+    for name, (model, auto, inputs) in text_folders().items():
+        model.save_pretrained(texts / name)
+        torch.save((auto, inputs), texts / name / "inputs.pt")
     environment = os.environ | {
         "HF_HOME": str(root.parent / "hf-home"),
         "HF_MODULES_CACHE": str(root.parent / "hf-modules"),
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", STRANGER, str(root)],
+        [sys.executable, "-c", STRANGER, str(root), str(texts)],
         env=environment,
         cwd=root,
         capture_output=True,
@@ -93,6 +105,21 @@ def answers(tmp_path_factory) -> dict:
     )
     assert done.returncode == 0, "\n".join(line[:300] for line in done.stderr.splitlines()[-30:])
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def text_folders() -> dict:
+    """By folder: the model that is saved, the class that loads it, and what it is given."""
+    text, task = tiny_text(), tiny_bert(head="sequence")
+    return {
+        "bert-encoder-of-a-task": (task, "AutoModel", text),
+        "bert-task": (task, "AutoModelForSequenceClassification", text),
+        "bert-masked-lm": (
+            tiny_bert("rotary-window-without-self"), "AutoModelForMaskedLM", text
+        ),
+        "bert-tokens-of-an-encoder": (
+            tiny_bert(head="encoder"), "AutoModelForTokenClassification", text
+        ),
+    }  # fmt: skip
 
 
 def processor() -> CrateImageProcessor:
@@ -116,6 +143,23 @@ def test_a_stranger_computes_the_same_logits(variant: str, answers: dict) -> Non
     assert answer["module"].startswith("transformers_modules.")
     rows, columns = model.config.grid_size
     assert answer["features"] == [2, 1 + rows * columns, 12]
+
+
+@torch.no_grad()
+def test_a_stranger_reads_text_with_any_class_of_the_saved_family(answers: dict) -> None:
+    for name, (model, auto, inputs) in text_folders().items():
+        answer = answers[name]
+        assert answer["module"].startswith("transformers_modules."), name
+        found = torch.tensor(answer["result"])
+        encoder = model.crate if hasattr(model, "crate") else model
+        if auto == "AutoModel":
+            expected = encoder(**inputs).last_hidden_state
+        elif auto in model.remote_classes and type(model).__name__ in model.remote_classes[auto]:
+            expected = model(**inputs)[0]
+        else:  # a fresh head
+            assert torch.isfinite(found).all()
+            continue
+        torch.testing.assert_close(found, expected)
 
 
 def test_a_stranger_prepares_images_the_same_way(answers: dict) -> None:

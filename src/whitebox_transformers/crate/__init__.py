@@ -7,6 +7,11 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForImageClassification,
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
 )
 from transformers.utils import is_vision_available
 
@@ -21,23 +26,37 @@ from .modeling_crate import (
     CrateModel,
     CratePreTrainedModel,
 )
-from .modeling_crate_gpt import (
-    CrateCausalLMOutput,
-    CrateGPTForCausalLM,
-    CrateGPTModel,
-    CrateGPTModelOutput,
-    CrateGPTPreTrainedModel,
+from .modeling_crate_bert import CrateBertForMaskedLM, CrateBertModel, CrateBertPreTrainedModel
+from .modeling_crate_bert_tasks import (
+    CrateBertForMultipleChoice,
+    CrateBertForQuestionAnswering,
+    CrateBertForSequenceClassification,
+    CrateBertForTokenClassification,
 )
+from .modeling_crate_gpt import CrateGPTForCausalLM, CrateGPTModel, CrateGPTPreTrainedModel
+from .outputs_text import CrateCausalLMOutput, CrateGPTModelOutput
 from .presets import BERT_PRESETS, GPT_PRESETS, PRESETS
 
 for _config in (CrateConfig, CrateGPTConfig, CrateBertConfig):
     AutoConfig.register(_config.model_type, _config, exist_ok=True)
     _config.register_for_auto_class()
-AutoModel.register(CrateConfig, CrateModel, exist_ok=True)
-AutoModelForImageClassification.register(CrateConfig, CrateForImageClassification, exist_ok=True)
-AutoBackbone.register(CrateConfig, CrateBackbone, exist_ok=True)
-AutoModel.register(CrateGPTConfig, CrateGPTModel, exist_ok=True)
-AutoModelForCausalLM.register(CrateGPTConfig, CrateGPTForCausalLM, exist_ok=True)
+for _auto, _config, _model in (
+    (AutoModel, CrateConfig, CrateModel),
+    (AutoModelForImageClassification, CrateConfig, CrateForImageClassification),
+    (AutoBackbone, CrateConfig, CrateBackbone),
+    (AutoModel, CrateGPTConfig, CrateGPTModel),
+    (AutoModelForCausalLM, CrateGPTConfig, CrateGPTForCausalLM),
+    (AutoModel, CrateBertConfig, CrateBertModel),
+    (AutoModelForMaskedLM, CrateBertConfig, CrateBertForMaskedLM),
+    (AutoModelForMultipleChoice, CrateBertConfig, CrateBertForMultipleChoice),
+    (AutoModelForQuestionAnswering, CrateBertConfig, CrateBertForQuestionAnswering),
+    (AutoModelForSequenceClassification, CrateBertConfig, CrateBertForSequenceClassification),
+    (AutoModelForTokenClassification, CrateBertConfig, CrateBertForTokenClassification),
+):
+    _auto.register(_config, _model, exist_ok=True)
+    # save_pretrained then ships this folder's files, so that a checkpoint also loads, with
+    # trust_remote_code, where this package is not installed.
+    _model.register_for_auto_class(_auto.__name__)
 # Without Pillow, which the core does not need, transformers has no AutoImageProcessor to fill.
 if is_vision_available():
     # One class serves both backends: its geometry is Pillow's, with or without torchvision.
@@ -46,14 +65,6 @@ if is_vision_available():
         image_processor_classes={"pil": CrateImageProcessor, "torchvision": CrateImageProcessor},
         exist_ok=True,
     )
-
-# save_pretrained then ships this folder's files, so that a checkpoint also loads, with
-# trust_remote_code, where this package is not installed.
-CrateModel.register_for_auto_class("AutoModel")
-CrateForImageClassification.register_for_auto_class("AutoModelForImageClassification")
-CrateBackbone.register_for_auto_class("AutoBackbone")
-CrateGPTModel.register_for_auto_class("AutoModel")
-CrateGPTForCausalLM.register_for_auto_class("AutoModelForCausalLM")
 CrateImageProcessor.register_for_auto_class()
 
 __all__ = [
@@ -62,6 +73,13 @@ __all__ = [
     "PRESETS",
     "CrateBackbone",
     "CrateBertConfig",
+    "CrateBertForMaskedLM",
+    "CrateBertForMultipleChoice",
+    "CrateBertForQuestionAnswering",
+    "CrateBertForSequenceClassification",
+    "CrateBertForTokenClassification",
+    "CrateBertModel",
+    "CrateBertPreTrainedModel",
     "CrateCausalLMOutput",
     "CrateConfig",
     "CrateForImageClassification",

@@ -117,13 +117,18 @@ class Sparsify(nn.Module):
         overcomplete = config.sparsification == "overcomplete" and config.ista_residual
         self.residual = overcomplete or config.sparsification == "mlp"
 
-    def forward(self, z_half):
-        sparse = self.ista(self.norm(z_half))
+    def forward(self, z_half, token_count=None):
+        v = self.norm(z_half)
+        sparse = self.ista(v) if token_count is None else self.ista(v, token_count)
         return z_half + sparse if self.residual else sparse
 
 
 class CrateLayer(GradientCheckpointingLayer):
-    """One layer: compress, then sparsify. Either may be absent by configuration."""
+    """One layer: compress, then sparsify. Either may be absent by configuration.
+
+    ``token_count`` (B, 1, 1) is given where the step depends on it (:class:`.ista.Majorizer`) and
+    rows are padded.
+    """
 
     def __init__(self, config, layer_idx: int = 0):
         super().__init__()
@@ -131,10 +136,10 @@ class CrateLayer(GradientCheckpointingLayer):
         self.sparsify = None if config.sparsification == "none" else Sparsify(config)
         self.record_z_half = RecordZHalf()
 
-    def forward(self, z, attention_mask=None, record_z_half=False, **kwargs):
+    def forward(self, z, attention_mask=None, record_z_half=False, token_count=None, **kwargs):
         z_half = z if self.compress is None else self.compress(z, attention_mask, **kwargs)
         self.record_z_half(z_half, record_z_half)
-        return z_half if self.sparsify is None else self.sparsify(z_half)
+        return z_half if self.sparsify is None else self.sparsify(z_half, token_count)
 
 
 class CrateStack(nn.Module):

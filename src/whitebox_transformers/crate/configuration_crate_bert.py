@@ -1,5 +1,6 @@
 """Configuration of CRATE-BERT."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -15,7 +16,14 @@ class CrateBertConfig(TextConfig):
     The fields of :class:`.configuration_operators.OperatorConfig` and
     :class:`.configuration_text.TextConfig`, with the defaults of RoBERTa's vocabulary. Positions
     begin at ``pad_token_id + 1`` as RoBERTa's do, so that ``max_position_embeddings`` of 514 holds
-    512 tokens.
+    512 tokens. And:
+
+    Args:
+        classifier_dropout: Dropout in front of a task's classifier; ``None`` takes
+            ``hidden_dropout_prob``.
+
+    Raises:
+        ValueError: As for the shared fields.
     """
 
     model_type = "crate_bert"
@@ -31,6 +39,12 @@ class CrateBertConfig(TextConfig):
     pad_token_id: int | None = 1
     bos_token_id: int | None = 0
     eos_token_id: TokenIds = 2
+    classifier_dropout: float | int | None = None
+
+    def _check(self, unknown: Iterable[str]) -> None:
+        super()._check(unknown)
+        if self.classifier_dropout is not None and not 0 <= self.classifier_dropout < 1:
+            raise ValueError(f"classifier_dropout={self.classifier_dropout} must be in [0, 1).")
 
 
 __all__ = ["BERT_PRESETS", "CrateBertConfig"]

@@ -3,6 +3,8 @@
 Legend: B batch, N tokens, D width.
 """
 
+from typing import TypeGuard
+
 import torch
 
 from .bounds import check_range, check_whole
@@ -63,6 +65,11 @@ def check_text(
         check_whole("input_ids", input_ids)
         check_token_ids(input_ids, config.vocab_size, training)
     return shape[0], shape[1]
+
+
+def is_padding_mask(attention_mask: torch.Tensor | None) -> TypeGuard[torch.Tensor]:
+    """Whether it marks tokens and padding, (B, N), and not pairs of tokens or nothing."""
+    return isinstance(attention_mask, torch.Tensor) and attention_mask.dim() == 2
 
 
 def check_attention_mask(attention_mask: torch.Tensor | None, batch: int, tokens: int) -> None:

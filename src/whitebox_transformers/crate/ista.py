@@ -261,19 +261,19 @@ class Majorizer(ProximalBlock):
     """The step from a majorizer of ``lambda |Z|_1 - R(Z)`` (arXiv 2306.01129, equation 92).
 
     ``relu((1 + 4 / (9 (1 + alpha))) D^T v - 4 lambda / (9 alpha))``, alpha = D / (N eps^2).
-    Shape: (B, N, D) to (B, N, D).
+    Shape: (B, N, D) to (B, N, D). Where rows are padded, ``token_count`` (B, 1, 1) is their N.
     """
 
     def __init__(self, config):
         super().__init__(config, atoms=config.hidden_size)
         self.coding_precision = config.coding_precision
 
-    def forward(self, v: torch.Tensor) -> torch.Tensor:
-        tokens, width = v.shape[-2:]
-        alpha = width / (tokens * self.coding_precision**2)
+    def forward(self, v: torch.Tensor, token_count: torch.Tensor | None = None) -> torch.Tensor:
+        tokens = v.shape[-2] if token_count is None else token_count
+        alpha = v.shape[-1] / (tokens * self.coding_precision**2)
         moved = (1 + 4 / (9 * (1 + alpha))) * (v @ self.dictionary)
         level = 4 * self.threshold / (9 * alpha)
-        return self.codes(PROXIMAL_MAPS[self.activation](moved, level))
+        return self.codes(PROXIMAL_MAPS[self.activation](moved, level).to(v.dtype))
 
 
 __all__ = [

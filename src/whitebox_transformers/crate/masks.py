@@ -68,7 +68,8 @@ def bidirectional_mask(
     Args:
         config: The model's configuration.
         z: Embedded tokens (B, N, D), for their shape and type.
-        attention_mask: (B, N), 1 for tokens and 0 for padding, or a mask (B, 1, N, N).
+        attention_mask: (B, N), 1 for tokens and 0 for padding; or a mask (B, 1, N, N), whole
+            numbers or booleans for allowed, or floating-point numbers added to the scores.
 
     Returns:
         What the configured attention implementation takes; ``None`` where it needs none.
@@ -79,6 +80,8 @@ def bidirectional_mask(
     if attention_mask is None and config.attend_self:
         return None
     _check_implementation(config, attention_mask)
+    if isinstance(attention_mask, torch.Tensor) and not attention_mask.is_floating_point():
+        attention_mask = attention_mask.bool()
     mask = create_bidirectional_mask(config=config, inputs_embeds=z, attention_mask=attention_mask)
     return mask if config.attend_self else without_self(mask, z, 0)
 

@@ -3,13 +3,10 @@
 Legend: B batch, N tokens, D width, K heads, L layers, V vocabulary.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from transformers import Cache, DynamicCache, GenerationMixin
 from transformers import initialization as init
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -22,37 +19,8 @@ from .inputs_text import batch_shape, check_text, check_token_types
 from .labels import check_class_labels
 from .masks import causal_mask
 from .modeling_family import recording_requests
-from .modeling_text import (
-    CrateTextPreTrainedModel,
-    checked_positions,
-    rotary_positions,
-)
-
-
-@dataclass
-class CrateGPTModelOutput(BaseModelOutputWithPast):
-    """What :class:`CrateGPTModel` returns.
-
-    Args:
-        z: Z^0 .. Z^L when recorded, before a final LayerNorm; ``z[l]`` is the input of layer l.
-        z_half: Z^{l+1/2} per layer when recorded.
-    """
-
-    z: tuple[torch.Tensor | None, ...] | None = None
-    z_half: tuple[torch.Tensor | None, ...] | None = None
-
-
-@dataclass
-class CrateCausalLMOutput(CausalLMOutputWithPast):
-    """What :class:`CrateGPTForCausalLM` returns.
-
-    Args:
-        z: As in :class:`CrateGPTModelOutput`.
-        z_half: As in :class:`CrateGPTModelOutput`.
-    """
-
-    z: tuple[torch.Tensor | None, ...] | None = None
-    z_half: tuple[torch.Tensor | None, ...] | None = None
+from .modeling_text import CrateTextPreTrainedModel, checked_positions, rotary_positions
+from .outputs_text import CrateCausalLMOutput, CrateGPTModelOutput, records
 
 
 class CrateGPTPreTrainedModel(CrateTextPreTrainedModel):
@@ -222,10 +190,7 @@ class CrateGPTForCausalLM(CrateGPTPreTrainedModel, GenerationMixin):
             loss=loss,
             logits=logits,
             past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-            z=outputs.z,
-            z_half=outputs.z_half,
+            **records(outputs),
         )
 
     def create_masks_for_generate(
@@ -254,9 +219,7 @@ class CrateGPTForCausalLM(CrateGPTPreTrainedModel, GenerationMixin):
 
 
 __all__ = [
-    "CrateCausalLMOutput",
     "CrateGPTForCausalLM",
     "CrateGPTModel",
-    "CrateGPTModelOutput",
     "CrateGPTPreTrainedModel",
 ]
