@@ -31,6 +31,14 @@ def convert(
         tuple[int, int] | None,
         typer.Option("--patch-size", metavar="H W", help="Pixels, where shapes do not tell."),
     ] = None,
+    embedding_norm_eps: Annotated[
+        float | None,
+        typer.Option("--embedding-norm-eps", metavar="EPS", help="CRATE-BERT; published: 1e-12."),
+    ] = None,
+    pad_token_id: Annotated[
+        int | None,
+        typer.Option("--pad-token-id", metavar="ID", min=0, help="CRATE-BERT; published: 1."),
+    ] = None,
     apply_head: Annotated[
         bool,
         typer.Option("--apply-head", help="Demo checkpoint: use `head`, which the authors do not."),
@@ -54,6 +62,8 @@ def convert(
                 pool=pool,
                 patch_size=patch_size,
                 apply_head=apply_head,
+                embedding_norm_eps=embedding_norm_eps,
+                pad_token_id=pad_token_id,
             )
         )
     )

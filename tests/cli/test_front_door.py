@@ -46,6 +46,8 @@ COMMANDS = {
         "--pool",
         "--patch-size",
         "--apply-head",
+        "--embedding-norm-eps",
+        "--pad-token-id",
     },
     "export": {"--format", "--out"},
     "verify": {"--only", "--json", "--figures"},

@@ -77,7 +77,7 @@ def convert(
     names, dropped = _account(checkpoint, layout, choices)
     config, decisions = layout.configure(checkpoint, choices)
     model = _assemble(checkpoint, names, config, layout)
-    processing, note = layout.companion(checkpoint, config)
+    processing, notes = layout.companion(checkpoint, config)
     report = ConversionReport(
         source=checkpoint.path,
         out=out,
@@ -87,7 +87,7 @@ def convert(
         used=names,
         dropped=dropped,
         ignored=checkpoint.ignored,
-        notes=(note,) if note else (),
+        notes=notes,
         parameters=model.num_parameters(),
         dtype=str(model.dtype).removeprefix("torch."),
     )
@@ -133,7 +133,7 @@ def _assemble(
 ) -> PreTrainedModel:
     """The model with the file's weights, every shape checked."""
     with torch.device("meta"):
-        model = layout.model_class(checkpoint)(config)
+        model = layout.build(checkpoint, config)
     expected = model.state_dict()
     used = {new: layout.weight(checkpoint, old) for old, new in names.items()}
     for old, new in names.items():

@@ -21,6 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from whitebox_transformers.convert.beside import configuration_beside
 from whitebox_transformers.errors import UserError
 
 # Where training scripts put the weights, and where they put their arguments.
@@ -38,7 +39,8 @@ class Checkpoint:
     Attributes:
         path: The file.
         tensors: Dense, finite, floating-point weights; harmless prefixes are removed.
-        metadata: Plain values beside the weights, training arguments flattened into them.
+        metadata: Plain values beside the weights, training arguments flattened into them, and
+            those of a configuration beside a file in Hugging Face's form.
         ignored: Entries beside the weights, e.g. ``optimizer``.
     """
 
@@ -86,7 +88,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     tensors = _strip_prefixes(path, weights)
     for key, tensor in tensors.items():
         _check_tensor(path, key, tensor)
-    return Checkpoint(path, tensors, metadata, ignored)
+    return Checkpoint(path, tensors, configuration_beside(path) | metadata, ignored)
 
 
 def _looks_like_safetensors(path: Path) -> bool:

@@ -31,20 +31,24 @@ class ClassifierLayout(Layout):
     )
     resize_over_crop: ClassVar[float] = 1.0
 
-    def model_class(self, checkpoint: Checkpoint) -> type[CrateForImageClassification]:
-        return CrateForImageClassification
+    def build(
+        self, checkpoint: Checkpoint, config: PreTrainedConfig
+    ) -> CrateForImageClassification:
+        assert isinstance(config, CrateConfig)
+        return CrateForImageClassification(config)
 
     def companion(self, checkpoint: Checkpoint, config: PreTrainedConfig) -> Companion:
         """The authors' evaluation transform: resize, cut the centre, ImageNet mean and spread."""
         assert isinstance(config, CrateConfig)
         if config.num_channels != 3:
-            return Companion(
-                None,
+            note = (
                 f"no preprocessor_config.json: the authors publish mean and spread for 3 "
-                f"channels, this model reads {config.num_channels}",
+                f"channels, this model reads {config.num_channels}"
             )
+            return Companion(None, (note,))
         if importlib.util.find_spec("PIL") is None:
-            return Companion(None, "no preprocessor_config.json: it needs Pillow (extra 'train')")
+            note = "no preprocessor_config.json: it needs Pillow (extra 'train')"
+            return Companion(None, (note,))
         from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 
         size = config.image_size
@@ -54,7 +58,7 @@ class ClassifierLayout(Layout):
             crop_size={"height": height, "width": width},
             num_channels=config.num_channels,
         )
-        return Companion(processor, None)
+        return Companion(processor)
 
 
 def depth_of(keys: Set[str]) -> int:

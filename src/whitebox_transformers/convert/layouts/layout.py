@@ -24,10 +24,10 @@ class Processing(Protocol):
 
 
 class Companion(NamedTuple):
-    """The processing files to write beside the model, or why there are none."""
+    """The processing to write beside the model, and what its user must know or add."""
 
     processing: Processing | None
-    note: str | None
+    notes: tuple[str, ...] = ()
 
 
 class Layout(ABC):
@@ -46,10 +46,6 @@ class Layout(ABC):
         """Whether these bare weight names are of this layout, complete or not."""
 
     @abstractmethod
-    def model_class(self, checkpoint: Checkpoint) -> type[PreTrainedModel]:
-        """What this file becomes."""
-
-    @abstractmethod
     def names(self, checkpoint: Checkpoint, choices: Choices) -> dict[str, str]:
         """Every weight that must be there -> its name in the converted model."""
 
@@ -62,6 +58,10 @@ class Layout(ABC):
         Raises:
             UserError: Something is not decided, or does not fit.
         """
+
+    @abstractmethod
+    def build(self, checkpoint: Checkpoint, config: PreTrainedConfig) -> PreTrainedModel:
+        """The model that the file becomes, without weights."""
 
     def unread(self, checkpoint: Checkpoint, choices: Choices) -> dict[str, str]:
         """Weights present that the authors' own forward pass never reads -> why."""

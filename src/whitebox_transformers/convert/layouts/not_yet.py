@@ -15,10 +15,6 @@ NOT_YET: dict[str, Callable[[Set[str]], bool]] = {
         key.startswith("transformer.") and key.endswith(("attn.c_attn.weight", "ista.weight"))
         for key in keys
     ),
-    "CRATE-BERT (masked language model)": lambda keys: any(
-        key.endswith(("embeddings.word_embeddings.weight", "attention.self.qkv.weight"))
-        for key in keys
-    ),
     "CRATE-alpha CLIPA (image and text towers)": lambda keys: any(
         key.endswith(("mlp.c_fc", "mlp.c_fc.weight")) for key in keys
     ),
