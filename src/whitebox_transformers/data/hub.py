@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -14,7 +14,7 @@ from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.location import expand
 from whitebox_transformers.data.records import Record, Splits
 from whitebox_transformers.data.seeding import permutation
-from whitebox_transformers.data.splits import find_splits
+from whitebox_transformers.data.splits import SplitNames, find_splits
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.extras import require
 
@@ -58,11 +58,27 @@ class HubStream:
                     yield Record(name, -1 if label is None else int(label), content)
 
 
-def open_hub(data: DataConfig) -> tuple[Splits, list[str] | None]:
-    """Sources by role and the class names of the data set, if it has any.
+class HubNames(SplitNames, Protocol):
+    """The keys of a ``data:`` block that name a data set."""
+
+    @property
+    def path(self) -> str | None: ...
+
+    @property
+    def subset(self) -> str | None: ...
+
+    @property
+    def revision(self) -> str | None: ...
+
+    @property
+    def streaming(self) -> bool: ...
+
+
+def load_splits(data: HubNames) -> dict[str, tuple[Any, str]]:
+    """Data sets by role, each with its name for messages.
 
     Raises:
-        UserError: The data set cannot be loaded, or its columns do not fit.
+        UserError: The data set cannot be loaded, or does not tell its columns.
     """
     datasets = require("datasets", extra="train")
     name = expand(data.path)
@@ -74,13 +90,25 @@ def open_hub(data: DataConfig) -> tuple[Splits, list[str] | None]:
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"data.path={data.path}: cannot load this data set: {reason}") from error
-    kind = HubStream if data.streaming else HubSource
-    sources, names = {}, None
+    splits = {}
     for role, split in find_splits(loaded, data).items():
         where = f"{name} {split}"
-        dataset = loaded[split]
-        if dataset.features is None:
+        if loaded[split].features is None:
             raise UserError(f"{where} does not tell its columns; it cannot be streamed")
+        splits[role] = loaded[split], where
+    return splits
+
+
+def open_hub(data: DataConfig) -> tuple[Splits, list[str] | None]:
+    """Sources by role and the class names of the data set, if it has any.
+
+    Raises:
+        UserError: The data set cannot be loaded, or its columns do not fit.
+    """
+    datasets = require("datasets", extra="train")
+    kind = HubStream if data.streaming else HubSource
+    sources, names = {}, None
+    for role, (dataset, where) in load_splits(data).items():
         schema = dataset.features.arrow_schema
         image, label = image_column(schema, data, where), label_column(schema, data, where)
         names = names or class_names(schema, label)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -16,6 +19,25 @@ USUAL_NAMES = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
+
+
+class SplitNames(Protocol):
+    """The keys of a ``data:`` block that name splits."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def path(self) -> str | list[str] | None: ...
+
+    @property
+    def train_split(self) -> str | None: ...
+
+    @property
+    def validation_split(self) -> str | None: ...
+
+    @property
+    def test_split(self) -> str | None: ...
 
 
 class Selection:
@@ -33,7 +55,7 @@ class Selection:
         return len(self.indices)
 
 
-def find_splits(available: Iterable[str], data: DataConfig) -> dict[str, str]:
+def find_splits(available: Iterable[str], data: SplitNames) -> dict[str, str]:
     """Which of the available names serve as train, validation and test; absent ones are left out.
 
     Raises:
@@ -58,6 +80,21 @@ def find_splits(available: Iterable[str], data: DataConfig) -> dict[str, str]:
             f"name it with data.train_split"
         )
     return found
+
+
+def files_by_split(root: Path, suffix: str) -> dict[str, list[Path]]:
+    """The files of a folder by the splits that their names tell.
+
+    ``train-00000-of-00002.parquet``, ``train.parquet`` or ``train/anything.parquet``, say.
+
+    Folders named ``data`` do not count, and files without a name of a split are training files.
+    """
+    files: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob(f"*{suffix}")):
+        above = [part for part in path.relative_to(root).parts[:-1] if part != "data"]
+        stem = re.split(r"[^A-Za-z_]", path.stem, maxsplit=1)[0]
+        files.setdefault(above[-1] if above else stem or "train", []).append(path)
+    return files
 
 
 def carve(labels: torch.Tensor, share: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
