@@ -126,7 +126,7 @@ def test_a_text_read_in_pieces_is_the_text(variant: str, kind) -> None:
     assert int(cache.get_seq_length()) == 12
 
 
-@pytest.mark.parametrize("variant", ["published", "help", "black-box-help", "crate-lm"])
+@pytest.mark.parametrize("variant", ["published", "help", "lag-help", "black-box-help", "crate-lm"])
 @torch.no_grad()
 def test_rows_of_a_cache_may_be_repeated_and_chosen(variant: str) -> None:
     model, ids = tiny_gpt(variant), tiny_text(3, 6)
@@ -151,7 +151,9 @@ def stored_bytes(cache) -> int:
     return sum(storages.values())
 
 
-@pytest.mark.parametrize("variant", ["published", "rotary", "help", "crate-lm", "attention-only"])
+@pytest.mark.parametrize(
+    "variant", ["published", "rotary", "help", "lag-help", "crate-lm", "attention-only"]
+)
 @pytest.mark.parametrize("static", [False, True])
 @torch.no_grad()
 def test_a_cache_takes_half_the_bytes_of_gpt2(variant: str, static: bool) -> None:
@@ -187,7 +189,7 @@ def test_a_cache_takes_half_the_bytes_of_gpt2(variant: str, static: bool) -> Non
     assert [2 * (size - states) for size in taken[0]] == taken[1]
 
 
-@pytest.mark.parametrize("variant", ["published", "rotary", "help"])
+@pytest.mark.parametrize("variant", ["published", "rotary", "help", "lag-help"])
 def test_compiled_generation_with_a_static_cache(variant: str) -> None:
     model, inputs = tiny_gpt(variant), prompt()
     expected = one_by_one(model, inputs["input_ids"], 4, repeat=True)

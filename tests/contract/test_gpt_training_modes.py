@@ -59,7 +59,13 @@ def test_checkpointing_gives_the_same_gradients(variant: str) -> None:
 
 @pytest.mark.parametrize(
     ("variant", "positions"),
-    [("published", None), ("crate-lm", None), ("help", PACKED), ("black-box-help", None)],
+    [
+        ("published", None),
+        ("crate-lm", None),
+        ("help", PACKED),
+        ("lag-help", PACKED),
+        ("black-box-help", None),
+    ],
 )
 def test_a_training_step_compiles_without_a_break(variant: str, positions) -> None:
     model = tiny_gpt(variant, num_hidden_layers=1).train()

@@ -38,10 +38,13 @@ VARIANTS: dict[str, dict] = {
     "without-self": {"attend_self": False},
     "help": HELP,
     "help-overcomplete": HELP | {"sparsification": "overcomplete"},
+    "lag": {"key_lag": 1},
+    "lags": {"key_lag": [0, 1, 3], "position_embedding_type": "none"},
+    "lag-help": HELP | {"key_lag": [2, 0, 1]},
     "tied-minus": {"mssa_output": "tied", "mssa_sign": -1},
     "untied-words": {"tie_word_embeddings": False},
     "black-box": BLACK_BOX,
-    "black-box-help": BLACK_BOX | HELP,
+    "black-box-help": BLACK_BOX | HELP | {"key_lag": [1, 0, 2]},
 }
 # As the oracle calls them.
 ORACLE: dict[str, dict] = {
@@ -51,8 +54,11 @@ ORACLE: dict[str, dict] = {
     "without-self": {"attend_self": False},
     "help": {"theta": 10000.0, "attend_self": False},
     "help-overcomplete": {"theta": 10000.0, "attend_self": False},
+    "lag": {"lags": [1, 1, 1]},
+    "lags": {"lags": [0, 1, 3]},
+    "lag-help": {"theta": 10000.0, "attend_self": False, "lags": [2, 0, 1]},
     "tied-minus": {"gain": -1.0},
-    "black-box-help": {"theta": 10000.0, "attend_self": False},
+    "black-box-help": {"theta": 10000.0, "attend_self": False, "lags": [1, 0, 2]},
 }
 
 

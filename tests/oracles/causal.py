@@ -7,6 +7,8 @@ models alone, in the authors' own layout, are in ``authors_language``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from tests.oracles.operators import ista, ista_from_zero
@@ -21,6 +23,7 @@ def next_token_logits(
     depth: int,
     theta: float | None = None,
     attend_self: bool = True,
+    lags: Sequence[int] = (),
     steps: int = 2,
     residual: bool = False,
     gain: float = 1.0,
@@ -37,6 +40,7 @@ def next_token_logits(
         depth: Layers L.
         theta: Base of the rotation, ``None`` where positions are not rotary.
         attend_self: Whether a token is among those it attends to.
+        lags: For each head, how far before a token its key is taken; none lags by default.
         steps: Proximal steps of an overcomplete dictionary.
         residual: Whether an overcomplete block adds to its input.
         gain: Factor on the compression step.
@@ -52,7 +56,8 @@ def next_token_logits(
         y = _norm(p, f"{layer}.compress.norm", z)
         if f"{layer}.compress.window.weight" in p:
             y = widened(y, p[f"{layer}.compress.window.weight"])
-        z = z + gain * _compression(p, f"{layer}.compress.mssa", y, heads, theta, attend_self)
+        name = f"{layer}.compress.mssa"
+        z = z + gain * _compression(p, name, y, heads, theta, attend_self, lags)
         z = _sparsification(p, f"{layer}.sparsify", z, eta, lam, steps, residual)
     if "crate.norm.weight" in p:
         z = _norm(p, "crate.norm", z)
@@ -70,14 +75,15 @@ def widened(y: Tensor, weight: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def _compression(p, name, y, heads, theta, attend_self):
+def _compression(p, name, y, heads, theta, attend_self, lags):
     if f"{name}.qkv.weight" in p:
         query, key, value = (y @ p[f"{name}.qkv.weight"].T).chunk(3, dim=-1)
     else:
         query = key = value = y @ p[f"{name}.subspaces.weight"].T
+    split = [x.chunk(heads, dim=-1) for x in (query, key, value)]
     averages = [
-        _attention(*parts, theta, attend_self)
-        for parts in zip(*(x.chunk(heads, dim=-1) for x in (query, key, value)), strict=True)
+        _attention(*parts, theta, attend_self, lag)
+        for *parts, lag in zip(*split, lags or [0] * heads, strict=True)
     ]
     step = torch.cat(averages, dim=-1)
     if f"{name}.output.weight" in p:
@@ -85,8 +91,10 @@ def _compression(p, name, y, heads, theta, attend_self):
     return step @ p[f"{name}.subspaces.weight"]  # tied
 
 
-def _attention(query, key, value, theta, attend_self):
+def _attention(query, key, value, theta, attend_self, lag):
     rows, dim = [], query.shape[-1]
+    nothing = torch.zeros_like(key[0])
+    key = torch.stack([key[j - lag] if j >= lag else nothing for j in range(len(key))])
     if theta is not None:
         query, key = _turned(query, theta), _turned(key, theta)
     for t in range(len(query)):

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from .key_lag import lagged
 from .rotary import Rotary, rotate
 
 
@@ -110,7 +111,7 @@ class SelfAttention(nn.Module):
     def __init__(self, config, layer_idx: int = 0):
         super().__init__()
         self.config, self.layer_idx = config, layer_idx
-        self.is_causal = config.is_causal
+        self.is_causal, self.lags = config.is_causal, config.head_lags
         self.num_heads, self.head_dim = config.num_attention_heads, config.head_dim
         self.scaling = config.head_dim**-0.5
         self.attention_dropout = config.attention_probs_dropout_prob
@@ -128,6 +129,7 @@ class SelfAttention(nn.Module):
         record_attention: bool = False,
         past_key_values: Cache | None = None,
         rotary: Rotary | None = None,
+        key_positions: torch.Tensor | None = None,
         **kwargs,
     ) -> torch.Tensor:
         """Averages of the values of these and all cached tokens, (B, N, K * P).
@@ -138,12 +140,17 @@ class SelfAttention(nn.Module):
             value: Averaged as it is; positions only turn what is compared.
             attention_mask: As for :func:`attention_weights`.
             record_attention: Compute the weights for whoever records them.
-            past_key_values: Holds keys and values unrotated; extended by these.
-            rotary: Rotations of the N queries and of the N' keys.
+            past_key_values: Holds keys and values unrotated and where they stand; extended by
+                these.
+            rotary: Rotations of the N queries and of the N' keys, by their own places.
+            key_positions: Place of each of the N' in its document, for keys that lag; see
+                :func:`.key_lag.lagged`.
             kwargs: For the attention implementation.
         """
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
+        if self.lags is not None:
+            key = lagged(key, self.lags, key_positions)
         if rotary is not None:
             same = key is query
             query = rotate(query, rotary.query)

@@ -99,6 +99,11 @@ class OperatorConfig(PreTrainedConfig):
     is_causal: ClassVar[bool] = False
     window: ClassVar[int | None] = None
 
+    @property
+    def head_lags(self) -> tuple[int, ...] | None:
+        """Tokens that the keys of each head lag behind, ``None`` where none does."""
+        return None
+
     hidden_size: int = 768
     num_hidden_layers: int = 12
     num_attention_heads: int = 12

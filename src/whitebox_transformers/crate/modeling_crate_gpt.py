@@ -19,7 +19,7 @@ from .inputs_text import batch_shape, check_text, check_token_types
 from .labels import check_class_labels
 from .masks import causal_mask
 from .modeling_family import recording_requests
-from .modeling_text import CrateTextPreTrainedModel, checked_positions, rotary_positions
+from .modeling_text import CrateTextPreTrainedModel, checked_positions, layer_positions
 from .outputs_text import CrateCausalLMOutput, CrateGPTModelOutput, records
 
 
@@ -104,8 +104,7 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         past = 0 if past_key_values is None else past_key_values.get_seq_length()
-        # Rows of one whole document each need no positions in the layers.
-        plain = position_ids is None and attention_mask is None
+        whole = position_ids is None and attention_mask is None
         position_ids = checked_positions(
             self.config, shape, past, attention_mask, position_ids, self.training
         ).to(self.device)
@@ -114,9 +113,8 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
         z = self.stack(
             z,
             mask,
-            position_ids=None if plain else position_ids,
             past_key_values=past_key_values,
-            rotary=rotary_positions(self.config, position_ids, past_key_values, z.dtype),
+            **layer_positions(self.config, position_ids, past_key_values, whole, z.dtype),
             **recording,
             **kwargs,
         )

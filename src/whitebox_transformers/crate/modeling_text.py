@@ -3,6 +3,8 @@
 Legend: B batch, N tokens, N' tokens that may be attended to, D width.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import Cache
@@ -90,26 +92,66 @@ def checked_positions(
     return (torch.arange(count, device=device) + past)[None]
 
 
-def rotary_positions(
-    config: TextConfig, position_ids: torch.Tensor, past_key_values: Cache | None, dtype
-) -> Rotary | None:
-    """Rotations of the queries and keys of a call, ``None`` where positions are not rotary."""
-    if config.position_embedding_type != "rotary":
-        return None
-    count, past, keys = position_ids.shape[1], 0, position_ids.shape[1]
-    if past_key_values is not None:
-        past = past_key_values.get_seq_length()
-        keys, _ = past_key_values.get_mask_sizes(count, 0)
-    assert config.head_dim is not None  # filled in by the configuration
-    of_queries = rotation(position_ids, config.head_dim, config.rope_theta, dtype)
+def positions_of_keys(position_ids: torch.Tensor, past_key_values: Cache | None) -> torch.Tensor:
+    """Positions of all tokens that may be attended to, (B, N') or (1, N').
+
+    The same object where there is no past.
+    """
+    if past_key_values is None:
+        return position_ids
+    count = position_ids.shape[1]
+    keys, _ = past_key_values.get_mask_sizes(count, 0)
     if keys == count:
-        return Rotary(of_queries, of_queries)
-    positions = key_positions(position_ids, past, keys)
-    return Rotary(of_queries, rotation(positions, config.head_dim, config.rope_theta, dtype))
+        return position_ids
+    return key_positions(position_ids, past_key_values.get_seq_length(), keys)
+
+
+def rotary_positions(
+    config: TextConfig, position_ids: torch.Tensor, of_keys: torch.Tensor, dtype: torch.dtype
+) -> Rotary:
+    """Rotations of the queries and keys of a call, by their positions (B, N) and (B, N')."""
+    assert config.head_dim is not None  # filled in by the configuration
+    queries = rotation(position_ids, config.head_dim, config.rope_theta, dtype)
+    if of_keys is position_ids:
+        return Rotary(queries, queries)
+    return Rotary(queries, rotation(of_keys, config.head_dim, config.rope_theta, dtype))
+
+
+def layer_positions(
+    config: TextConfig,
+    position_ids: torch.Tensor,
+    past_key_values: Cache | None,
+    whole: bool,
+    dtype: torch.dtype,
+) -> dict[str, Any]:
+    """What the layers of a causal model are told of the positions of tokens.
+
+    Args:
+        config: The model's configuration.
+        position_ids: (B, N) or (1, N).
+        past_key_values: Cache that these tokens enter.
+        whole: Every row is one whole document without padding, so that nothing but rotations
+            asks for positions.
+        dtype: Type of the rotations.
+
+    Returns:
+        ``position_ids``, ``rotary`` and ``key_positions``, ``None`` where not asked for.
+    """
+    told = {"position_ids": None if whole else position_ids, "rotary": None, "key_positions": None}
+    rotated, lagging = config.position_embedding_type == "rotary", config.head_lags is not None
+    if rotated or (lagging and not whole):
+        of_keys = positions_of_keys(position_ids, past_key_values)
+        if rotated:
+            told["rotary"] = rotary_positions(config, position_ids, of_keys, dtype)
+        if lagging and not whole:
+            told["key_positions"] = of_keys
+    return told
 
 
 __all__ = [
     "CrateTextPreTrainedModel",
     "checked_positions",
+    "layer_positions",
+    "positions_of_keys",
     "rotary_positions",
 ]

@@ -176,7 +176,9 @@ def test_padding_on_either_side_changes_nothing(variant: str, implementation: st
         assert found.isfinite().all()
 
 
-@pytest.mark.parametrize("variant", ["published", "rotary", "without-self", "black-box"])
+@pytest.mark.parametrize(
+    "variant", ["published", "rotary", "without-self", "lag-help", "black-box"]
+)
 @torch.no_grad()
 def test_a_mask_of_pairs_takes_the_place_of_the_causal_one(variant: str) -> None:
     model, ids = tiny_gpt(variant), tiny_text(2, 6)
