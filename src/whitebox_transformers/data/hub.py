@@ -62,29 +62,27 @@ class HubNames(SplitNames, Protocol):
     """The keys of a ``data:`` block that name a data set."""
 
     @property
-    def path(self) -> str | None: ...
-
-    @property
     def subset(self) -> str | None: ...
 
     @property
     def revision(self) -> str | None: ...
 
-    @property
-    def streaming(self) -> bool: ...
 
-
-def load_splits(data: HubNames) -> dict[str, tuple[Any, str]]:
+def load_splits(data: HubNames, streaming: bool) -> dict[str, tuple[Any, str]]:
     """Data sets by role, each with its name for messages.
+
+    Args:
+        data: What is asked for.
+        streaming: Whether to load them in passing.
 
     Raises:
         UserError: The data set cannot be loaded, or does not tell its columns.
     """
     datasets = require("datasets", extra="train")
-    name = expand(data.path)
+    name = expand(str(data.path))
     try:
         loaded = datasets.load_dataset(
-            name, data.subset, revision=data.revision, streaming=data.streaming
+            name, data.subset, revision=data.revision, streaming=streaming
         )
     # Whatever goes wrong in there, from a missing name to a broken connection, is not ours.
     except Exception as error:
@@ -108,7 +106,7 @@ def open_hub(data: DataConfig) -> tuple[Splits, list[str] | None]:
     datasets = require("datasets", extra="train")
     kind = HubStream if data.streaming else HubSource
     sources, names = {}, None
-    for role, (dataset, where) in load_splits(data).items():
+    for role, (dataset, where) in load_splits(data, data.streaming).items():
         schema = dataset.features.arrow_schema
         image, label = image_column(schema, data, where), label_column(schema, data, where)
         names = names or class_names(schema, label)

@@ -5,7 +5,8 @@ run sees depends neither on the number of workers or processes nor on where it w
 """
 
 from whitebox_transformers.data.text.build import TextData, build_text
-from whitebox_transformers.data.text.config import TextDataConfig, TokenizerConfig
+from whitebox_transformers.data.text.config import TextDataConfig
 from whitebox_transformers.data.text.tokenizer import check_vocabulary
+from whitebox_transformers.data.text.tokenizer_config import TokenizerConfig
 
 __all__ = ["TextData", "TextDataConfig", "TokenizerConfig", "build_text", "check_vocabulary"]

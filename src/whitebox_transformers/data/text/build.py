@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from whitebox_transformers.data.faults import judge
 from whitebox_transformers.data.text.carve import carve
 from whitebox_transformers.data.text.causal import CausalBlocks
-from whitebox_transformers.data.text.config import TextDataConfig, TokenizerConfig
+from whitebox_transformers.data.text.config import TextDataConfig
 from whitebox_transformers.data.text.corpus import Corpus, build_corpus
 from whitebox_transformers.data.text.documents import DocumentSource, texts
 from whitebox_transformers.data.text.encode import Encoder
@@ -25,13 +25,17 @@ from whitebox_transformers.data.text.special_tokens import (
 )
 from whitebox_transformers.data.text.stdlib import open_stdlib
 from whitebox_transformers.data.text.survey import Survey, survey
+from whitebox_transformers.data.text.tables import open_hub_texts, open_tables
 from whitebox_transformers.data.text.tokenizer import load_tokenizer, train_tokenizer
+from whitebox_transformers.data.text.tokenizer_config import TokenizerConfig
 from whitebox_transformers.errors import UserError
 
 OPENERS: dict[str, Callable[[TextDataConfig], dict[str, DocumentSource]]] = {
     "stdlib": open_stdlib,
     "file": open_files,
     "folder": open_text_folder,
+    "table": open_tables,
+    "hub": open_hub_texts,
 }
 
 

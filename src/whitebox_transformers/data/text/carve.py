@@ -80,7 +80,7 @@ class Limited:
     def _cut(self, documents: Iterator[Document], left: int) -> Iterator[Document]:
         for document in documents:
             try:
-                _, text, ending = read(document)
+                _, text, ending, _ = read(document)
             except BadDocument:
                 continue
             content = text.encode()

@@ -1,4 +1,4 @@
-"""What a recipe says about text: the ``data:`` and ``tokenizer:`` blocks of language tasks."""
+"""What a recipe says about text: the ``data:`` block of language tasks."""
 
 import math
 from dataclasses import dataclass
@@ -7,29 +7,48 @@ from typing import Literal
 from whitebox_transformers.data.config import check_choice, check_range
 from whitebox_transformers.errors import UserError
 
-SOURCES = ("stdlib", "file", "folder")
-KINDS = ("bpe", "characters", "words", "bytes", "pretrained")
+SOURCES = ("stdlib", "file", "folder", "table", "hub")
 
 
 @dataclass
 class TextDataConfig:
     """Where the text is, what a document is, how it is split and how it is cut into samples."""
 
-    source: Literal["stdlib", "file", "folder"] = "stdlib"
+    source: Literal["stdlib", "file", "folder", "table", "hub"] = "stdlib"
     """``stdlib``: the source code of the Python standard library on this machine, nothing to
     download; a document is a file.
     ``file``: UTF-8 text files; a document is a file, or what ``separator`` ends.
-    ``folder``: all files below a folder, or those that ``pattern`` names."""
+    ``folder``: all files below a folder, or those that ``pattern`` names.
+    ``table``: .csv, .tsv, .jsonl and .parquet files; a document is a row.
+    ``hub``: a data set name for the ``datasets`` library; a document is a row."""
 
     path: str | list[str] | None = None
     """The folder, or the file: a path, a pattern such as ``texts/*.txt``, or a list of both. ``~``
-    and ``${VARIABLE}`` are expanded; an unset variable is an error. Unused by ``stdlib``."""
+    and ``${VARIABLE}`` are expanded; an unset variable is an error. ``source: table`` takes both,
+    of a folder the files by the splits that their names begin with. ``source: hub``: the data
+    set's name. Unused by ``stdlib``."""
 
     validation_path: str | list[str] | None = None
-    """The same for validation. ``null``: validation is carved from the training text."""
+    """The same for validation, of files and folders. ``null``: validation is carved from the
+    training text, unless a folder of tables or a data set has such a split."""
 
     test_path: str | list[str] | None = None
-    """The same for testing. ``null``: test is carved from the training text."""
+    """The same for testing."""
+
+    train_split: str | None = None
+    """Hub and folders of tables: name of the training split. ``null``: ``train``."""
+
+    validation_split: str | None = None
+    """Name of the validation split. ``null``: ``validation``, ``valid``, ``val`` or ``dev``."""
+
+    test_split: str | None = None
+    """Name of the test split. ``null``: ``test`` or ``testing``."""
+
+    subset: str | None = None
+    """``source: hub`` only: the configuration of a data set that has several."""
+
+    revision: str | None = None
+    """``source: hub`` only: branch, tag or commit of the data set; fix it for runs to repeat."""
 
     pattern: str | None = None
     """``source: folder`` only: the files that count, e.g. ``*.txt``. ``null``: all of them."""
@@ -37,6 +56,17 @@ class TextDataConfig:
     separator: str | None = None
     """File and folder: what ends a document inside a file; ``"\\n"`` makes every line one.
     ``null``: a document is a whole file."""
+
+    text_column: str | None = None
+    """Table and hub: the column that holds the texts. ``null``: ``text``, ``sentence`` or the only
+    one."""
+
+    columns: list[str] | None = None
+    """.csv and .tsv: names of the columns of files whose first line does not tell them."""
+
+    quoted: bool | None = None
+    """.csv and .tsv: whether double quotes enclose values that hold separators. ``null``: they do
+    in .csv, and are plain characters in .tsv, as in GLUE's files."""
 
     validation_share: float = 0.1
     """Share of the training text carved for validation if there is no validation path."""
@@ -85,6 +115,13 @@ class TextDataConfig:
         check_choice("data.on_bad", self.on_bad, ("error", "skip"))
         if self.source != "stdlib" and not self.path:
             raise UserError(f"data.path is missing: data.source={self.source} needs one")
+        if self.source == "hub" and not (
+            isinstance(self.path, str) and self.validation_path is self.test_path is None
+        ):
+            raise UserError(
+                f"data.path={self.path}: data.source=hub takes the name of one data set; name its "
+                "splits with data.validation_split and data.test_split"
+            )
         if self.separator == "":
             raise UserError('data.separator="" separates nothing; null makes a file one document')
         for key in ("validation_share", "test_share", "max_bad"):
@@ -107,53 +144,3 @@ class TextDataConfig:
         if self.source == "stdlib":
             return "the Python standard library"
         return ", ".join(self.path) if isinstance(self.path, list) else str(self.path)
-
-
-@dataclass
-class TokenizerConfig:
-    """How text becomes tokens."""
-
-    kind: Literal["bpe", "characters", "words", "bytes", "pretrained"] = "bpe"
-    """``bpe``: byte-level byte-pair encoding, trained on the training split; any UTF-8 text can be
-    encoded and comes back unchanged.
-    ``characters``: one token for each character that occurs in the corpus.
-    ``words``: one token for each word between white space, and ``<unk>`` for the others.
-    ``bytes``: one token for each of the 256 bytes.
-    ``pretrained``: the tokenizer of a run, of a folder or of the hub."""
-
-    path: str | None = None
-    """``pretrained`` only: a run folder, another folder, or a name on the hub. ``~`` and
-    ``${VARIABLE}`` are expanded."""
-
-    revision: str | None = None
-    """``pretrained`` only: branch, tag or commit on the hub; fix it for runs to repeat."""
-
-    vocabulary_size: int | None = None
-    """``bpe``: number of tokens, the 256 bytes and the special tokens included; ``null``: 4096.
-    ``words``: the largest number of tokens; ``null``: all words. A small corpus may give fewer."""
-
-    min_frequency: int = 2
-    """``bpe``: how often two tokens must stand side by side to be merged.
-    ``words``: how often a word must occur to become a token."""
-
-    sample_mib: float = 256.0
-    """``bpe`` and ``words``: train on this much of the training text at most, in MiB, from its
-    beginning."""
-
-    pad_to_multiple_of: int = 1
-    """The model's vocabulary is the tokenizer's, rounded up to a multiple of this; the paper's
-    recipes make 50,304 of 50,257 with 64, which suits GPUs."""
-
-    def __post_init__(self) -> None:
-        check_choice("tokenizer.kind", self.kind, KINDS)
-        if (self.kind == "pretrained") != (self.path is not None):
-            raise UserError(
-                f"tokenizer.kind={self.kind} and tokenizer.path={self.path} do not fit: "
-                "pretrained needs a path, and the others take none"
-            )
-        if self.vocabulary_size is not None:
-            check_range("tokenizer.vocabulary_size", self.vocabulary_size, 2, 2**31)
-        check_range("tokenizer.min_frequency", self.min_frequency, 1, math.inf)
-        check_range("tokenizer.pad_to_multiple_of", self.pad_to_multiple_of, 1, math.inf)
-        if not 0 < self.sample_mib < math.inf:
-            raise UserError(f"tokenizer.sample_mib={self.sample_mib} must be above 0")

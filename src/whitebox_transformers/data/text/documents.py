@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from whitebox_transformers.data.faults import Fault
 
 # As much of a file as is searched for a zero byte, which no text has.
 BINARY_PROBE = 8192
+
+
+class BadDocument(Fault):
+    """A document that is not text; says which and why."""
 
 
 class Document(NamedTuple):
@@ -19,11 +23,14 @@ class Document(NamedTuple):
     """What to call it in messages: a path, or a file and a line or row."""
     key: str
     """What decides on its split: the path inside its folder, or a digest of its content."""
-    content: bytes | str | Path | None
+    content: bytes | str | Path | BadDocument | None
+    """What it holds, where that can be read, or why it cannot."""
     ending: int = 0
     """Bytes of the separator that ends it in its file."""
     offset: int = 0
     """Where its content begins in its file, in bytes."""
+    beside: tuple[Any, ...] = ()
+    """Values of other columns of its row."""
 
 
 class Text(NamedTuple):
@@ -33,6 +40,8 @@ class Text(NamedTuple):
     text: str
     ending: int
     """Bytes of the separator that ends it in its file."""
+    beside: tuple[Any, ...] = ()
+    """Values of other columns of its row."""
 
     @property
     def bytes(self) -> int:
@@ -46,29 +55,27 @@ class DocumentSource(Protocol):
     def documents(self, seed: int | None) -> Iterator[Document]: ...
 
 
-class BadDocument(Fault):
-    """A document that is not text; says which and why."""
-
-
 def read(document: Document) -> Text:
     """The text of a document.
 
     Raises:
         BadDocument: It cannot be read, is missing, is binary or is not UTF-8.
     """
-    name, _, content, ending, offset = document
+    name, _, content, ending, offset, beside = document
     try:
         if isinstance(content, Path):
             content = content.read_bytes()
         if content is None:
             raise BadDocument(name, "there is no text")
+        if isinstance(content, BadDocument):
+            raise content
         if isinstance(content, str):
             content.encode()  # refuses lone surrogates, which are no characters
-            return Text(name, content, ending)
+            return Text(name, content, ending, beside)
         zero = content.find(0, 0, BINARY_PROBE)
         if zero >= 0:
             raise BadDocument(name, f"binary: byte {offset + zero} is zero, which no text has")
-        return Text(name, content.decode(), ending)
+        return Text(name, content.decode(), ending, beside)
     except OSError as error:
         raise BadDocument(name, error.strerror or str(error)) from error
     except UnicodeDecodeError as error:

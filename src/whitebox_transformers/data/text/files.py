@@ -56,7 +56,7 @@ def open_files(data: TextDataConfig) -> dict[str, DocumentSource]:
     Raises:
         UserError: No such file, an empty one, or one in which the separator never occurs.
     """
-    return _by_role(data, _named_files)
+    return _by_role(data, _files_named)
 
 
 def open_text_folder(data: TextDataConfig) -> dict[str, DocumentSource]:
@@ -82,7 +82,17 @@ def _by_role(data: TextDataConfig, find) -> dict[str, DocumentSource]:
     return sources
 
 
-def _named_files(asked: str | list[str], key: str, data: TextDataConfig) -> tuple[list[Path], Path]:
+def named_files(asked: str | list[str], key: str, mend: str) -> tuple[list[Path], Path]:
+    """The files of paths and patterns in their order, and the folder that holds them all.
+
+    Args:
+        asked: What the recipe says.
+        key: Where it says so.
+        mend: What to do if it names a folder.
+
+    Raises:
+        UserError: There is no such file, or it is empty.
+    """
     paths: dict[Path, None] = {}
     for entry in [asked] if isinstance(asked, str) else asked:
         name = expand(entry, key)
@@ -91,11 +101,15 @@ def _named_files(asked: str | list[str], key: str, data: TextDataConfig) -> tupl
             raise UserError(f"{key}={entry}: there is no file {name}")
         for path in found:
             if path.is_dir():
-                raise UserError(f"{key}={entry}: {path} is a folder; set data.source=folder")
+                raise UserError(f"{key}={entry}: {path} is a folder; {mend}")
             if path.stat().st_size == 0:
                 raise UserError(f"{key}={entry}: {path} is empty (0 bytes)")
             paths[path] = None
     return list(paths), Path(os.path.commonpath([path.parent for path in paths]))
+
+
+def _files_named(asked: str | list[str], key: str, data: TextDataConfig) -> tuple[list[Path], Path]:
+    return named_files(asked, key, "set data.source=folder")
 
 
 def _matching(pattern: str) -> list[Path]:

@@ -37,7 +37,7 @@ def survey(source: DocumentSource, title: str) -> Survey:
     found, digest = Survey(), blake2b(digest_size=16)
     for document in _with_bar(source, title):
         try:
-            name, text, ending = read(document)
+            _, text, ending, _ = read(document)
         except BadDocument as fault:
             found.bad.append(fault)
             continue

@@ -9,7 +9,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from whitebox_transformers.data.location import expand
 from whitebox_transformers.data.text.chunks import chunks
-from whitebox_transformers.data.text.config import TokenizerConfig
 from whitebox_transformers.data.text.special_tokens import (
     BEGIN,
     END,
@@ -17,6 +16,7 @@ from whitebox_transformers.data.text.special_tokens import (
     Objective,
     SpecialTokens,
 )
+from whitebox_transformers.data.text.tokenizer_config import TokenizerConfig
 from whitebox_transformers.errors import UserError
 
 MIB = 2**20

@@ -1,0 +1,161 @@
+"""Rows of tables as documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from whitebox_transformers.data.hub import load_splits
+from whitebox_transformers.data.location import expand
+from whitebox_transformers.data.seeding import permutation
+from whitebox_transformers.data.splits import files_by_split, find_splits
+from whitebox_transformers.data.text.config import TextDataConfig
+from whitebox_transformers.data.text.delimited import DelimitedFile, JsonLines
+from whitebox_transformers.data.text.documents import BadDocument, Document, DocumentSource
+from whitebox_transformers.data.text.files import named_files
+from whitebox_transformers.data.text.rows import Row, Table
+from whitebox_transformers.data.text.stored_rows import HubTable, ParquetTable
+from whitebox_transformers.errors import UserError
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+USUAL_TEXT_COLUMNS = ("text", "sentence")
+# Where ``surrogateescape`` puts bytes that are no UTF-8.
+ESCAPED = range(0xDC80, 0xDD00)
+
+
+class RowDocuments:
+    """The rows of tables, one document each; in another order the tables are permuted.
+
+    Args:
+        tables: With equal columns.
+        text_column: The column of texts; None: the usual one.
+        beside: Columns whose values go with each document.
+
+    Raises:
+        UserError: A table has no such column, or several that may be meant.
+    """
+
+    def __init__(
+        self, tables: Sequence[Table], text_column: str | None, beside: Sequence[str] = ()
+    ) -> None:
+        self.tables = tables
+        self.text_column = text_column or _usual_column(tables[0])
+        self.beside = beside
+        keys = {"data.text_column": self.text_column} | {f"the column {c}": c for c in beside}
+        for table in tables:
+            for key, column in keys.items():
+                if column not in table.columns:
+                    raise UserError(
+                        f"{table.where} has no column {column!r} ({key}); it has: "
+                        f"{', '.join(table.columns)}"
+                    )
+
+    def documents(self, seed: int | None) -> Iterator[Document]:
+        """All rows that hold something; a row that cannot be read is a document with a fault."""
+        count = len(self.tables)
+        order = range(count) if seed is None else permutation(count, "tables", seed).tolist()
+        columns = [self.text_column, *self.beside]
+        for table in (self.tables[place] for place in order):
+            for row in table.rows(columns, seed):
+                yield self._document(row)
+
+    def _document(self, row: Row) -> Document:
+        if row.fault is not None:
+            return Document(row.name, row.name, row.fault)
+        text, *beside = row.values
+        content = text_of(text, self.text_column, row.name)
+        key = blake2b(repr((text, beside)).encode("utf-8", "replace"), digest_size=16).hexdigest()
+        return Document(row.name, key, content, beside=tuple(beside))
+
+
+def text_of(value: Any, column: str, name: str) -> str | bytes | BadDocument:
+    """A value as a text, or why it is none."""
+    if value is None:
+        return BadDocument(name, f"there is no text under {column!r}")
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        return BadDocument(name, f"{column!r} holds a {type(value).__name__}; a text is expected")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        code = ord(value[error.start])
+        if code in ESCAPED:
+            return BadDocument(
+                name, f"not UTF-8: {column!r} has byte {code - 0xDC00:#04x} at {error.start}"
+            )
+    return value
+
+
+def open_tables(data: TextDataConfig) -> dict[str, DocumentSource]:
+    """Sources by role: the table files that ``data.path`` and its companions name.
+
+    Raises:
+        UserError: No such file, one of another kind, a damaged one, or a missing column.
+    """
+    return {role: RowDocuments(tables, data.text_column) for role, tables in
+            table_files(data).items()}  # fmt: skip
+
+
+def open_hub_texts(data: TextDataConfig) -> dict[str, DocumentSource]:
+    """Sources by role: the splits of a data set.
+
+    Raises:
+        UserError: It cannot be loaded, or a column is missing.
+    """
+    return {role: RowDocuments(tables, data.text_column) for role, tables in
+            hub_tables(data).items()}  # fmt: skip
+
+
+def hub_tables(data: TextDataConfig) -> dict[str, list[Table]]:
+    """Splits of a data set by role."""
+    return {role: [HubTable(*split)] for role, split in load_splits(data, streaming=False).items()}
+
+
+def table_files(data: TextDataConfig) -> dict[str, list[Table]]:
+    """Table files by role: those of a folder by their names, others as the recipe says."""
+    asked = {"train": data.path, "validation": data.validation_path, "test": data.test_path}
+    files: dict[str, list[Path]] = {}
+    for role, path in asked.items():
+        key = "data.path" if role == "train" else f"data.{role}_path"
+        if path is None:
+            continue
+        if role == "train" and isinstance(path, str) and Path(expand(path)).is_dir():
+            files |= _folder(Path(expand(path)), data)
+        else:
+            mend = "name its files, e.g. FOLDER/*.parquet"
+            files[role] = named_files(path, key, mend)[0]
+    return {role: [_table(path, data) for path in paths] for role, paths in files.items()}
+
+
+def _folder(root: Path, data: TextDataConfig) -> dict[str, list[Path]]:
+    files: dict[str, list[Path]] = {}
+    for ending in ENDINGS:
+        for split, paths in files_by_split(root, ending).items():
+            files.setdefault(split, []).extend(paths)
+    if not files:
+        raise UserError(f"data.path={data.path}: {root} holds no {', '.join(ENDINGS)} file")
+    return {role: files[split] for role, split in find_splits(files, data).items()}
+
+
+def _table(path: Path, data: TextDataConfig) -> Table:
+    ending = path.suffix.lower()
+    if ending in (".csv", ".tsv"):
+        return DelimitedFile(path, data.columns, data.quoted)
+    kinds: dict[str, Callable[[Path], Table]] = {".jsonl": JsonLines, ".parquet": ParquetTable}
+    if ending not in kinds:
+        raise UserError(f"{path} is no table: its name should end in {', '.join(ENDINGS)}")
+    return kinds[ending](path)
+
+
+def _usual_column(table: Table) -> str:
+    usual = [column for column in USUAL_TEXT_COLUMNS if column in table.columns]
+    candidates = usual or (table.columns if len(table.columns) == 1 else [])
+    if not candidates:
+        raise UserError(
+            f"{table.where}: which column holds the texts? name it with data.text_column; it has: "
+            f"{', '.join(table.columns)}"
+        )
+    return candidates[0]
