@@ -15,6 +15,7 @@ from whitebox_transformers_cli.evaluate import evaluate
 from whitebox_transformers_cli.export import export
 from whitebox_transformers_cli.generate import generate
 from whitebox_transformers_cli.inspection import inspect
+from whitebox_transformers_cli.neurons import neurons
 from whitebox_transformers_cli.predict import predict
 from whitebox_transformers_cli.train import train
 from whitebox_transformers_cli.verify import verify
@@ -54,6 +55,7 @@ app.command("train")(train)
 app.command("compare")(compare)
 app.command("eval")(evaluate)
 app.command("inspect")(inspect)
+app.command("neurons")(neurons)
 app.command("predict")(predict)
 app.command("generate")(generate)
 app.command("convert")(convert)

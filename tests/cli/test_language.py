@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.unit.analysis.tiny_text import tiny_crate_gpt
 from tests.unit.evaluation.tiny_language import byte_level, tiny_bert, tiny_gpt2
 from typer.testing import CliRunner, Result
 
@@ -32,6 +33,29 @@ def bert(tmp_path_factory) -> Path:
     language.model.save_pretrained(folder)
     language.tokenizer.save_pretrained(folder)
     return folder
+
+
+def test_neurons_writes_numbers_and_a_page(tmp_path):
+    tokenizer = byte_level(eos_token="<s>")
+    tiny_crate_gpt(vocab_size=len(tokenizer)).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on the mat\n" * 5, encoding="utf-8")
+    options = ("--layer", -1, "--neuron", 3, "--set", 2.5, "--data", text)
+    result = wbt("neurons", tmp_path / "model", *options)
+    assert result.exit_code == 0, result.output
+    stored = json.loads((tmp_path / "model/neurons/neurons.json").read_text(encoding="utf-8"))
+    assert [(n["layer"], n["neuron"]) for n in stored["neurons"]] == [(3, 3)]
+    assert "set to 2.5" in stored["protocol"]["changes"]
+    assert (tmp_path / "model/neurons/index.html").is_file()
+
+
+def test_neurons_refuses_a_black_box(gpt2, tmp_path):
+    (tmp_path / "text.txt").write_text("the cat", encoding="utf-8")
+    result = wbt("neurons", gpt2, "--data", tmp_path / "text.txt")
+    assert result.exit_code == 2
+    assert "no CRATE layers" in result.stderr
+    assert not (gpt2 / "neurons").exists()
 
 
 def test_generate_writes_prompt_and_continuation(gpt2):

@@ -9,20 +9,25 @@ from .intervene import Coefficient, Head, Step, intervene
 from .layer_report import LayerCurve, LayerReport
 from .layerwise import measure, untrained
 from .measures import CHEAP, MEASURES, available_measures
+from .neuron_effect import EffectProbe
+from .neurons import NeuronStudy, neuron_statistics
 
 __all__ = [
     "CHEAP",
     "MEASURES",
     "Coefficient",
+    "EffectProbe",
     "Head",
     "LayerCurve",
     "LayerReport",
+    "NeuronStudy",
     "Step",
     "available_measures",
     "class_attention",
     "dictionary_coherence",
     "intervene",
     "measure",
+    "neuron_statistics",
     "subspace_coherence",
     "token_coherence",
     "untrained",

@@ -79,11 +79,20 @@ def checked_index(what: str, index: int, count: int) -> int:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode (no dropout) inside the block; the former mode of every module after it."""
+    """Evaluation mode (no dropout) and no cache inside the block; as it was after it.
+
+    Without a cache language models keep attention inside the documents packed into a sequence.
+    """
     training = [module for module in model.modules() if module.training]
+    config = getattr(model, "config", None)
+    caching = getattr(config, "use_cache", None)
     model.eval()
+    if caching:
+        config.use_cache = False
     try:
         yield
     finally:
+        if caching:
+            config.use_cache = caching
         for module in training:
             module.training = True

@@ -14,35 +14,51 @@ from whitebox_transformers.report.palette import style_sheet
 
 def render_page(report: Report) -> str:
     """The whole page as text; every picture, style and script is inside it."""
-    title = escape(to_text(report.title))
+    body = f'{_header(report)}{_navigation(report)}<main id="main">{_main(report)}</main>'
+    return document(report.title, body)
+
+
+def document(title: str, body: str, styles: str = "", script: str = "") -> str:
+    """A page in the project's dress.
+
+    Args:
+        title: For the browser; may hold formulas.
+        body: Header and ``main`` as HTML.
+        styles: More rules.
+        script: More script.
+    """
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_asset('page.css')}{style_sheet()}</style></head><body>"
-        '<a class="skip" href="#main">Skip to the results</a>'
-        f"{_header(report)}{_navigation(report)}"
-        f'<main id="main">{_main(report)}</main>'
+        f"<title>{escape(to_text(title))}</title>"
+        f"<style>{asset('page.css')}{style_sheet()}{styles}</style></head><body>"
+        f'<a class="skip" href="#main">Skip to the results</a>{body}'
         "<footer>Written by whitebox-transformers. The numbers of every chart are in the file "
         "beside this page.</footer>"
-        f"<script>{_asset('page.js')}</script></body></html>"
+        f"<script>{asset('page.js')}{script}</script></body></html>"
     )
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A style sheet or script of the pages."""
     return (
         files("whitebox_transformers.report").joinpath("assets", name).read_text(encoding="utf-8")
     )
 
 
 def _header(report: Report) -> str:
-    facts = "".join(
-        f"<div><dt>{to_html(label)}</dt><dd>{to_html(value)}</dd></div>"
-        for label, value in report.facts
-    )
     return (
         f'<header><p class="kind">White-box report</p><h1>{escape(report.title)}</h1>'
-        f'<p class="lead">{to_html(report.subtitle)}</p><dl class="facts">{facts}</dl></header>'
+        f'<p class="lead">{to_html(report.subtitle)}</p>{facts_list(report.facts)}</header>'
     )
+
+
+def facts_list(facts: list[tuple[str, str]]) -> str:
+    """Short label and value pairs."""
+    items = "".join(
+        f"<div><dt>{to_html(label)}</dt><dd>{to_html(value)}</dd></div>" for label, value in facts
+    )
+    return f'<dl class="facts">{items}</dl>'
 
 
 def _chapters(report: Report) -> list[tuple[str, str]]:
@@ -70,7 +86,7 @@ def _main(report: Report) -> str:
             *map(draw_section, report.sections),
             draw_attention(report.attention, report.attention_words),
             draw_predictions(report.predictions),
-            _provenance(report),
+            provenance_section(report.provenance),
         ]
     )
 
@@ -82,9 +98,10 @@ def _sentences(kind: str, title: str, sentences: list[str]) -> str:
     return f'<section><h2>{title}</h2><div class="{kind}"><ul>{items}</ul></div></section>'
 
 
-def _provenance(report: Report) -> str:
+def provenance_section(provenance: list[tuple[str, str]]) -> str:
+    """The chapter that says how to repeat the measurement."""
     rows = "".join(
-        f"<dt>{to_html(label)}</dt><dd>{to_html(value)}</dd>" for label, value in report.provenance
+        f"<dt>{to_html(label)}</dt><dd>{to_html(value)}</dd>" for label, value in provenance
     )
     return (
         '<section id="provenance"><h2>How these numbers were made</h2>'

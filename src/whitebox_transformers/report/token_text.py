@@ -1,0 +1,52 @@
+"""What single tokens look like inside a line of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from transformers import PreTrainedTokenizerBase
+
+# Shown instead of characters that would break the line or be invisible.
+VISIBLE = str.maketrans({"\n": "↵", "\r": "␍", "\t": "⇥", "\u200b": "␣"})
+MOST_SPACES, LONGEST_NAME = 3, 24
+
+
+class TokenText:
+    """Pieces of text by token number, spaces as the tokenizer would put them.
+
+    Args:
+        tokenizer: Any of Hugging Face's.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+        self._pieces: dict[int, str] = {}
+        # A token before the one asked for shows whether a space belongs between them.
+        first = tokenizer("a", add_special_tokens=False)["input_ids"]
+        self._before = list(first) if isinstance(first, list) else []
+        self._shift = len(self._decode(self._before))
+
+    def __call__(self, token: int) -> str:
+        """The piece of text that a token stands for."""
+        if token not in self._pieces:
+            self._pieces[token] = self._decode([*self._before, token])[self._shift :]
+        return self._pieces[token]
+
+    def visible(self, token: int) -> str:
+        """The same with line ends and tabs as symbols; never empty."""
+        return self(token).translate(VISIBLE) or "∅"
+
+    def name(self, token: int) -> str:
+        """The token in a list of tokens: leading spaces as symbols too, many as their number."""
+        piece = self.visible(token)
+        rest = piece.lstrip(" ")
+        spaces = len(piece) - len(rest)
+        opening = "␣" * spaces if spaces <= MOST_SPACES else f"␣×{spaces}"
+        return opening + (rest if len(rest) <= LONGEST_NAME else rest[: LONGEST_NAME - 1] + "…")
+
+    def line(self, tokens: Iterable[int]) -> str:
+        """Tokens as one line of text."""
+        return "".join(map(self.visible, tokens))
+
+    def _decode(self, tokens: list[int]) -> str:
+        return str(self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
