@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, RobertaTokenizer
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from whitebox_transformers.errors import UserError
 
@@ -32,10 +32,16 @@ def configuration_beside(file: Path) -> dict[str, Any]:
     return stored
 
 
-def tokenizer_beside(file: Path) -> PreTrainedTokenizerBase | None:
+def tokenizer_beside(
+    file: Path, of_pairs: type[PreTrainedTokenizerBase]
+) -> PreTrainedTokenizerBase | None:
     """The tokenizer in a folder of Hugging Face's form; ``None`` where there is none.
 
-    ``tokenizer.json``, or RoBERTa's ``vocab.json`` and ``merges.txt``. No code is run.
+    ``tokenizer.json``, or ``vocab.json`` and ``merges.txt``, a byte-level BPE. No code is run.
+
+    Args:
+        file: The checkpoint.
+        of_pairs: The class that reads the latter two.
 
     Raises:
         UserError: It is there and cannot be read.
@@ -46,7 +52,7 @@ def tokenizer_beside(file: Path) -> PreTrainedTokenizerBase | None:
     if (folder / "tokenizer.json").is_file():
         kind = PreTrainedTokenizerFast
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        kind = RobertaTokenizer
+        kind = of_pairs
     else:
         return None
     try:

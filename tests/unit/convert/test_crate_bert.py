@@ -233,6 +233,8 @@ def test_the_configuration_beside_the_file_decides(tmp_path):
         ({"hidden_dropout_prob": 7}, "hidden_dropout_prob=7 must be in"),
         ({"layer_norm_eps": "small"}, "embedding_norm_eps"),
         ({"pad_token_id": 99}, "pad_token_id=99 is not in a vocabulary of 19"),
+        ({"num_hidden_layers": 3}, "says num_hidden_layers = 3, but its weights make it 2"),
+        ({"type_vocab_size": 1}, "says type_vocab_size = 1, but its weights make it 2"),
     ],
 )
 def test_a_configuration_that_makes_no_model_is_refused(configuration, match, tmp_path):

@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any, ClassVar
 
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel, RobertaTokenizer
 
 from whitebox_transformers.convert.choices import Choices, choose, decide_steps
 from whitebox_transformers.convert.heads import decide_heads
-from whitebox_transformers.convert.layouts.layout import Companion, layers_below, renamed_layers
+from whitebox_transformers.convert.layouts.layout import (
+    Companion,
+    both,
+    layers_below,
+    renamed_layers,
+)
 from whitebox_transformers.convert.layouts.text import (
     TextLayout,
     configured,
+    require_agreement,
     require_same,
     square_head_shapes,
 )
@@ -34,46 +40,40 @@ from whitebox_transformers.crate import (
 from whitebox_transformers.crate.places import first_position
 from whitebox_transformers.errors import UserError
 
-
-def _both(old: str, new: str) -> dict[str, str]:
-    """A linear map or a norm: weight and bias."""
-    return {f"{old}.{kind}": f"{new}.{kind}" for kind in ("weight", "bias")}
-
-
 TABLES = ("word", "position", "token_type")
 EMBEDDINGS = {
     f"embeddings.{table}_embeddings.weight": f"embeddings.{table}_embeddings.weight"
     for table in TABLES
-} | _both("embeddings.LayerNorm", "embeddings.norm")
+} | both("embeddings.LayerNorm", "embeddings.norm")
 LAYER = {
-    **_both("attention.self.prenorm", "compress.norm"),
+    **both("attention.self.prenorm", "compress.norm"),
     "attention.self.qkv.weight": "compress.mssa.subspaces.weight",
     "attention.output.dense.weight": "compress.mssa.output.weight",
-    **_both("output.prenorm", "sparsify.norm"),
+    **both("output.prenorm", "sparsify.norm"),
     "output.weight": "sparsify.ista.dictionary",
 }
-POOLER = _both("pooler.dense", "pooler.dense")
+POOLER = both("pooler.dense", "pooler.dense")
 HEADS: dict[str, tuple[type[PreTrainedModel], dict[str, str]]] = {
     "masked language model": (
         CrateBertForMaskedLM,
-        _both("lm_head.dense", "lm_head.dense") | _both("lm_head.layer_norm", "lm_head.norm"),
+        both("lm_head.dense", "lm_head.dense") | both("lm_head.layer_norm", "lm_head.norm"),
     ),
     "sequence classification": (
         CrateBertForSequenceClassification,
-        _both("classifier.dense", "classifier.dense")
-        | _both("classifier.out_proj", "classifier.linear"),
+        both("classifier.dense", "classifier.dense")
+        | both("classifier.out_proj", "classifier.linear"),
     ),
     "token classification": (
         CrateBertForTokenClassification,
-        _both("classifier", "classifier"),
+        both("classifier", "classifier"),
     ),
     "question answering": (
         CrateBertForQuestionAnswering,
-        _both("qa_outputs", "qa_outputs"),
+        both("qa_outputs", "qa_outputs"),
     ),
     "multiple choice": (
         CrateBertForMultipleChoice,
-        _both("classifier", "classifier"),
+        both("classifier", "classifier"),
     ),
     "none": (CrateBertModel, {}),
 }
@@ -97,6 +97,7 @@ class CrateBert(TextLayout):
     name: ClassVar[str] = "CRATE-BERT"
     reads: ClassVar[frozenset[str]] = TextLayout.reads | {"embedding_norm_eps", "pad_token_id"}
     published_tokenizer: ClassVar[str] = "RoBERTa's byte-level BPE, 50,265 tokens"
+    tokenizer_class = RobertaTokenizer
 
     def recognises(self, keys: Set[str]) -> bool:
         return any(
@@ -158,21 +159,24 @@ class CrateBert(TextLayout):
             for table in TABLES
         )
         layers = f"{prefix}encoder.layer."
-        shapes = square_head_shapes(
-            checkpoint, f"{layers}0.attention.self.qkv.weight", words[1], layers_below(layers, keys)
-        )
+        depth = layers_below(layers, keys)
+        of_shapes = {
+            "num_hidden_layers": depth,
+            "hidden_size": words[1],
+            "vocab_size": words[0],
+            "max_position_embeddings": positions[0],
+            "type_vocab_size": types[0],
+        }
+        require_agreement(checkpoint, of_shapes)
+        first = f"{layers}0.attention.self.qkv.weight"
+        shapes = square_head_shapes(checkpoint, first, words[1], depth)
         heads = decide_heads(checkpoint, choices.heads, shapes)
         steps = decide_steps({}, choices)
         eps = choose(
             "embedding_norm_eps", choices.embedding_norm_eps, metadata.get("layer_norm_eps"), 1e-12
         )
         pad = choose("pad_token_id", choices.pad_token_id, metadata.get("pad_token_id"), 1)
-        fields: dict[str, Any] = {
-            "vocab_size": words[0],
-            "max_position_embeddings": positions[0],
-            "type_vocab_size": types[0],
-            "hidden_size": words[1],
-            "num_hidden_layers": shapes.depth,
+        fields: dict[str, Any] = of_shapes | {
             "num_attention_heads": heads.value,
             "mssa_output_bias": False,
             "step_size": steps[0].value,

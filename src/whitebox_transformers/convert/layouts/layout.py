@@ -86,6 +86,11 @@ def layers_below(prefix: str, keys: Set[str]) -> int:
     return max((int(index) + 1 for index in indices if index.isdecimal()), default=1)
 
 
+def both(old: str, new: str) -> dict[str, str]:
+    """The names of a linear map or a norm: its weight and its bias."""
+    return {f"{old}.{kind}": f"{new}.{kind}" for kind in ("weight", "bias")}
+
+
 def renamed_layers(old: str, new: str, layer: dict[str, str], depth: int) -> dict[str, str]:
     """The names of one layer for all of them, ``<old><i>.<name>`` -> ``<new><i>.<name>``."""
     return {

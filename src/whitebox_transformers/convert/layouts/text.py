@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, equal
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from whitebox_transformers.convert.beside import tokenizer_beside
+from whitebox_transformers.convert.choices import whole_number
 from whitebox_transformers.convert.heads import Shapes, divisors
 from whitebox_transformers.convert.layouts.layout import Companion, Layout
 from whitebox_transformers.convert.reading import Checkpoint
@@ -24,15 +25,17 @@ class TextLayout(Layout):
 
     Attributes:
         published_tokenizer: What the authors trained with, for whoever must add it.
+        tokenizer_class: The class that reads its ``vocab.json`` and ``merges.txt``.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"heads", "step_size", "threshold"})
     published_tokenizer: ClassVar[str]
+    tokenizer_class: ClassVar[type[PreTrainedTokenizerBase]]
 
     def companion(self, checkpoint: Checkpoint, config: PreTrainedConfig) -> Companion:
         """The tokenizer beside the file, in a folder of Hugging Face's form."""
         assert isinstance(config, TextConfig)
-        tokenizer = tokenizer_beside(checkpoint.path)
+        tokenizer = tokenizer_beside(checkpoint.path, self.tokenizer_class)
         if tokenizer is None:
             note = (
                 f"no tokenizer: the file holds none, so save the one it was trained with into the "
@@ -57,6 +60,20 @@ def square_head_shapes(checkpoint: Checkpoint, key: str, width: int, depth: int)
     if found != (width, width):
         raise UserError(f"{checkpoint.path}: {key!r} has shape {found}; expected {(width, width)}")
     return Shapes(width, depth, width, divisors(width))
+
+
+def require_agreement(checkpoint: Checkpoint, of_shapes: Mapping[str, int]) -> None:
+    """Raise `UserError` where the file's own settings say another size than its weights.
+
+    A file that lost its last layers has nothing else that shows it.
+    """
+    for name, found in of_shapes.items():
+        said = whole_number(checkpoint.metadata.get(name))
+        if said is not None and said != found:
+            raise UserError(
+                f"{checkpoint.path} says {name} = {said}, but its weights make it {found}; is it "
+                f"complete?"
+            )
 
 
 def require_same(checkpoint: Checkpoint, keys: Iterable[str]) -> None:
