@@ -125,6 +125,13 @@ def find_run(path: str | Path) -> RunFolder:
 
 
 def recipe_of(folder: RunFolder) -> Recipe:
-    """The resolved recipe a run was made with."""
+    """The resolved recipe a run was made with.
+
+    Raises:
+        UserError: It is not a recipe of this version; the file is named.
+    """
     values: dict[str, Any] = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
-    return recipe_from_dict(values)
+    try:
+        return recipe_from_dict(values)
+    except UserError as error:
+        raise UserError(f"{folder.recipe}: {error}") from error

@@ -36,7 +36,8 @@ def build(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
     former = {f.metadata["formerly"]: key for key, f in fields.items() if "formerly" in f.metadata}
     for key in values:
         if key in former:
-            raise UserError(f"{_join(where, key)} is now called {_join(where, former[key])}")
+            now = _join(where, former[key])
+            raise UserError(f"{_join(where, key)} is now called {now}; rename it")
         if key not in fields:
             raise UserError(unknown_key(_join(where, str(key)), str(key), list(fields)))
     for key, field in fields.items():

@@ -5,7 +5,7 @@ from tests.learn.tiny_run import tiny_recipe
 
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.training.families import ModelConfig
-from whitebox_transformers.training.run_folder import RunFolder
+from whitebox_transformers.training.run_folder import RunFolder, recipe_of
 
 
 @pytest.fixture
@@ -33,3 +33,10 @@ def test_what_decides_a_run_is_named_with_both_values(folder, recipe):
     other = replace(recipe, train=replace(recipe.train, learning_rate=0.02))
     with pytest.raises(UserError, match=r"train.learning_rate was 0.01, is 0.02"):
         folder.open(other)
+
+
+def test_recipe_of_another_version_is_refused_with_its_file(folder, recipe):
+    text = folder.recipe.read_text(encoding="utf-8")
+    folder.recipe.write_text(text.replace("from:", "pretrained:"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"recipe\.yaml: model\.pretrained.*rename it"):
+        recipe_of(folder)
