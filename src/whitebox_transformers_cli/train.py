@@ -34,6 +34,7 @@ def train(
     scores = [
         f"{split} {score.title} {score.show(result.on(split)[score.key])}"
         for split in ("validation", "test")
+        if result.on(split)
     ]
     typer.echo(
         f"{result.family}: {result.parameters:,} parameters, {', '.join(scores)}, "

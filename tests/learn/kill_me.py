@@ -1,6 +1,7 @@
-"""Trains the tiny run in the folder given and kills its own process at a given place.
+"""Trains a tiny run in the folder given and kills its own process at a given place.
 
-Places: ``step N`` (after step N), ``save N`` (inside the checkpoint of step N, half written).
+The run is that of a recipe file, or ``tiny_run``'s if none is given. Places: ``step N`` (after step
+N), ``save N`` (inside the checkpoint of step N, half written).
 """
 
 import os
@@ -12,6 +13,7 @@ import torch
 from tests.learn.tiny_run import tiny_recipe
 from transformers import Trainer, TrainerCallback
 
+from whitebox_transformers.training.recipe import load_recipe
 from whitebox_transformers.training.run import train
 
 
@@ -48,4 +50,5 @@ if __name__ == "__main__":
         die_while_saving(step)
     else:
         callbacks.append(DieAfterStep(step))
-    train(tiny_recipe(), folder, callbacks)
+    recipe = load_recipe(sys.argv[4]) if len(sys.argv) > 4 else tiny_recipe()
+    train(recipe, folder, callbacks)

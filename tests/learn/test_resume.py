@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tests.learn.interruption import Interrupt, assert_same_run
 from tests.learn.tiny_run import tiny_recipe
-from transformers import TrainerCallback
 
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.errors import UserError
@@ -21,37 +21,11 @@ pytestmark = pytest.mark.learn
 ROOT = Path(__file__).parents[2]
 
 
-class Interrupt(TrainerCallback):
-    """Stops training after each of the given steps, once."""
-
-    def __init__(self, steps):
-        self.steps = set(steps)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step in self.steps:
-            self.steps.remove(state.global_step)
-            raise KeyboardInterrupt
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "whole"
     train(tiny_recipe(), folder)
     return folder
-
-
-def assert_same_run(folder, whole):
-    """Last weights, best weights, optimiser and curves are equal bit by bit."""
-    for name in ("model.safetensors", "checkpoints/checkpoint-12/model.safetensors"):
-        found, expected = load_file(folder / name), load_file(whole / name)
-        assert found.keys() == expected.keys()
-        for key in expected:
-            assert torch.equal(found[key], expected[key]), (name, key)
-    name = "checkpoints/checkpoint-12/optimizer.pt"
-    states = [torch.load(base / name, weights_only=True)["state"] for base in (folder, whole)]
-    for index, state in states[1].items():
-        assert all(torch.equal(states[0][index][key], value) for key, value in state.items())
-    assert (folder / "metrics.json").read_text() == (whole / "metrics.json").read_text()
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,9 @@ class Splits(Protocol):
     def validation(self) -> Split: ...
 
     @property
-    def test(self) -> Split: ...
+    def test(self) -> Split | None:
+        """``None`` where nothing was set apart for a test."""
+        ...
 
 
 def length_of(split: Split) -> int | None:

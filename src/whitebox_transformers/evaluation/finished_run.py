@@ -36,6 +36,8 @@ def evaluate(run: str | Path, split: str = "test") -> dict[str, Any]:
     task = task_of(recipe)
     data, _ = task.prepare(recipe)
     chosen = {"train": data.train_plain, "validation": data.validation, "test": data.test}[split]
+    if chosen is None:
+        raise UserError(f"{run} has no {split} split; its recipe set nothing apart for it")
     return measure(task, model, chosen, recipe.train.batch_size, recipe.train.workers, split)
 
 

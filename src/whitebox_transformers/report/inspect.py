@@ -49,6 +49,7 @@ from whitebox_transformers.training.run_folder import RunFolder, find_run
 if TYPE_CHECKING:
     from whitebox_transformers.training.compare import Comparison
 
+INSPECTED_TASKS = ("image-classification",)
 SHOWN_IMAGES = 4
 MOST_IMAGES_ON_PAGE = 12
 WHITE_BOX = (
@@ -107,6 +108,10 @@ def inspect(
         raise UserError(f"samples={samples} must be at least 1: images per split to measure")
     folder = find_run(run_dir)
     model, recipe = load_run(run_dir)
+    if recipe.task not in INSPECTED_TASKS:
+        raise UserError(
+            f"{run_dir} is a run of {recipe.task}; a page is made of {', '.join(INSPECTED_TASKS)}"
+        )
     if device:
         nn.Module.to(model, torch.device(device))
     processor = AutoImageProcessor.from_pretrained(folder.path)
@@ -190,8 +195,11 @@ def _facts(
             for size in (config.num_hidden_layers, config.hidden_size, config.num_attention_heads)
         )),
         ("Trainable parameters", f"{record['parameters']:,}"),
-        (f"Test {score.title}", score.show(metrics["test"][score.key])),
-        (f"Validation {score.title}", score.show(metrics["best"][score.key])),
+        *(
+            (f"{split} {score.title}", score.show(metrics[stored][score.key]))
+            for split, stored in (("Test", "test"), ("Validation", "best"))
+            if stored in metrics
+        ),
         (
             f"{task.unit.capitalize()} measured",
             f"{counts['train']:,} train, {counts['validation']:,} validation",

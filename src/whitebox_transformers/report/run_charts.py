@@ -122,7 +122,7 @@ def _row(task: Task, row: Row) -> list[str]:
         _name(task, row),
         f"{result.parameters:,}",
         score.show(result.validation[score.key]),
-        score.show(result.scores[score.key]),
+        score.show(result.scores[score.key]) if result.scores else "–",
         f"{result.seconds:,.0f}",
         "–" if row.compression is None else "{:,.0f} → {:,.0f}".format(*row.compression),
         "–" if row.nonzero is None else "{:.0%} → {:.0%}".format(*row.nonzero),

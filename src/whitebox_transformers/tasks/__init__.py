@@ -9,11 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.tasks.causal_lm import CausalLM
 from whitebox_transformers.tasks.image_classification import ImageClassification
+from whitebox_transformers.tasks.masked_lm import MaskedLM
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.tasks.task import Task
 
-TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in (ImageClassification(),)}
+TASKS: dict[str, Task[Any, Any]] = {
+    task.name: task for task in (ImageClassification(), CausalLM(), MaskedLM())
+}
 
 
 def find_task(name: str) -> Task[Any, Any]:
@@ -28,5 +32,5 @@ def find_task(name: str) -> Task[Any, Any]:
 
 
 def task_of(recipe: Recipe) -> Task[Any, Any]:
-    """The task of a recipe."""
-    return TASKS[recipe.task]
+    """The task of a recipe, as the recipe wants it."""
+    return TASKS[recipe.task].of(recipe)

@@ -30,7 +30,6 @@ from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.tasks.task import CardWords, Score, Task, without_labels
 from whitebox_transformers.training.families import Family
 from whitebox_transformers.training.objective import ClassificationLoss
-from whitebox_transformers.training.settings import TrainConfig
 
 ACCURACY = Score(
     "accuracy", "accuracy", "share classified correctly (0 to 1)", "{:.2%}", higher_is_better=True
@@ -79,7 +78,7 @@ class ImageClassification(Task[ImageRecipe, ImageData]):
         processor = build_processor(recipe.data, config.image_size, config.num_channels)
         return build_datasets(recipe.data, recipe.augment, processor, recipe.seed), processor
 
-    def config_fields(self, data: ImageData) -> dict[str, Any]:
+    def config_fields(self, recipe: ImageRecipe, data: ImageData) -> dict[str, Any]:
         """The classes, by name and number."""
         return {
             "id2label": dict(enumerate(data.labels)),
@@ -90,9 +89,9 @@ class ImageClassification(Task[ImageRecipe, ImageData]):
         """The number of classes."""
         return {"classes": len(data.labels)}
 
-    def objective(self, train: TrainConfig) -> ClassificationLoss:
+    def objective(self, recipe: ImageRecipe) -> ClassificationLoss:
         """Cross-entropy, for mixed labels too."""
-        return ClassificationLoss(train.label_smoothing)
+        return ClassificationLoss(recipe.train.label_smoothing)
 
     def measure_batch(self, model: nn.Module, batch: Sample) -> torch.Tensor:
         """Label, predicted class, whether the label is among the first five, cross-entropy."""

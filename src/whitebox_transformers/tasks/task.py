@@ -23,7 +23,6 @@ from whitebox_transformers.training.families import (
     check_model,
 )
 from whitebox_transformers.training.schedule import Schedule
-from whitebox_transformers.training.settings import TrainConfig
 
 R = TypeVar("R", bound=Recipe)
 D = TypeVar("D", bound=Splits)
@@ -104,12 +103,16 @@ class Task(ABC, Generic[R, D]):
     """What samples are called, in the plural; also their key in ``run.json``."""
     decided: ClassVar[Mapping[str, str]]
     """Configuration keys that are not the recipe's to set, and where they come from."""
-    scores: ClassVar[tuple[Score, ...]]
+    scores: tuple[Score, ...]
     """What is followed on the validation split."""
-    selection: ClassVar[tuple[Score, ...]]
+    selection: tuple[Score, ...]
     """Which of them choose the best weights: the first one, and the others in a tie."""
-    compared: ClassVar[tuple[tuple[str, Score], ...]]
+    compared: tuple[tuple[str, Score], ...]
     """Split and score of each column in the table of a pair."""
+
+    def of(self, recipe: R) -> Task[R, D]:
+        """This task as a recipe wants it, where that decides more than the data."""
+        return self
 
     def family(self, model: ModelConfig) -> Family:
         """The family of a recipe's model."""
@@ -143,7 +146,7 @@ class Task(ABC, Generic[R, D]):
         Raises:
             UserError: As ``training.families.build_model``.
         """
-        fields = self.config_fields(data)
+        fields = self.config_fields(recipe, data)
         return build_model(recipe.model, self.family(recipe.model), fields, recipe.seed)
 
     @abstractmethod
@@ -155,14 +158,14 @@ class Task(ABC, Generic[R, D]):
         """
 
     @abstractmethod
-    def config_fields(self, data: D) -> dict[str, Any]:
+    def config_fields(self, recipe: R, data: D) -> dict[str, Any]:
         """Fields of the model's configuration that the data decide, those of ``decided``."""
 
     def facts(self, data: D) -> dict[str, Any]:
         """What ``run.json`` says of the data beside the sizes of the splits."""
         return {}
 
-    def objective(self, train: TrainConfig) -> Objective | None:
+    def objective(self, recipe: R) -> Objective | None:
         """What training minimises; ``None``: the mean loss that the model returns by itself."""
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class Family:
     presets: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Named sizes."""
     white_box: bool = False
+    first_position: Callable[[PreTrainedConfig], int] = lambda config: 0
+    """Text only: row of the position table that a sequence begins with."""
 
 
 def check_model(model: ModelConfig, family: Family, decided: Mapping[str, str], where: str) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import safetensors.torch
 import torch
 
+NOTES = "notes"
+
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place at once."""
@@ -36,20 +38,21 @@ def read_json(path: Path) -> Any:
 
 
 def write_weights(path: Path, model: torch.nn.Module, **metadata: Any) -> None:
-    """Write all parameters and persistent buffers as safetensors, with metadata beside them."""
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    notes = {"format": "pt"} | {name: json.dumps(value) for name, value in metadata.items()}
-    write_whole(path, lambda temporary: safetensors.torch.save_file(state, temporary, notes))
+    """Write all parameters and persistent buffers as safetensors, with metadata beside them.
+
+    A tensor that has several names, such as a tied embedding, is written once.
+    """
+    notes = {"format": "pt", NOTES: json.dumps(metadata)}
+    write_whole(path, lambda temporary: safetensors.torch.save_model(model, str(temporary), notes))
 
 
 def read_weights(path: Path, model: torch.nn.Module) -> dict[str, Any]:
     """Load weights written by :func:`write_weights` into ``model``; returns their metadata."""
-    model.load_state_dict(safetensors.torch.load_file(path))
+    safetensors.torch.load_model(model, path)
     return read_metadata(path)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """Metadata given to :func:`write_weights`."""
     with safetensors.safe_open(path, framework="pt") as file:
-        notes = file.metadata()
-    return {name: json.loads(value) for name, value in notes.items() if name != "format"}
+        return json.loads(file.metadata()[NOTES])

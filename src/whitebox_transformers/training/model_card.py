@@ -35,12 +35,12 @@ The weights alone: `{auto_model}.from_pretrained("{folder}")`.
 |---|---|
 | trainable parameters | {parameters:,} |
 {scores}
-| {unit} (train / validation / test) | {counts} |
+| {unit} ({splits}) | {counts} |
 | training time | {seconds:.0f} s |
 
 {protocol}
 The weights are those of step {best_step} of {steps}, chosen by {selection};
-the test split was read once, after that choice.
+{tested}
 
 Made by `{command}` (seed {seed}) on {machine}; versions and commit are in `run.json`, every setting
 in `recipe.yaml`, curves in `metrics.json`.
@@ -80,6 +80,7 @@ def model_card(
         parameters=record["parameters"],
         scores=_score_rows(task, metrics),
         unit=task.unit,
+        splits=" / ".join(record[task.unit]),
         counts=" / ".join(
             "streamed" if count is None else str(count) for count in record[task.unit].values()
         ),
@@ -88,6 +89,9 @@ def model_card(
         best_step=metrics["best"]["step"],
         steps=record["steps"],
         selection=_selection(task),
+        tested="the test split was read once, after that choice."
+        if "test" in metrics
+        else "there is no test split, and the score that chose the weights flatters them.",
         command=record["command"],
         seed=recipe.seed,
         machine=record["hardware"]["accelerator"] or record["hardware"]["processor"],
@@ -104,6 +108,7 @@ def _score_rows(task: Task, metrics: dict[str, Any]) -> str:
         f"| {split} {score.title} | {metrics[stored][score.key]:.4f} |"
         for split, stored in (("validation", "best"), ("test", "test"))
         for score in task.scores
+        if stored in metrics
     ]
     return "\n".join(rows)
 

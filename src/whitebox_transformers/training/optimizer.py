@@ -12,7 +12,8 @@ from whitebox_transformers.errors import UserError
 from whitebox_transformers.extras import require
 from whitebox_transformers.training.settings import TrainConfig
 
-NOT_MATRICES = re.compile(r"(cls_token|position_embeddings)$")
+# The class token and positions, by their names here and in Hugging Face's models.
+NOT_MATRICES = re.compile(r"(cls_token|position_embeddings(\.weight)?|\.wpe\.weight)$")
 
 
 def optimizer_class(train: TrainConfig) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
@@ -22,7 +23,8 @@ def optimizer_class(train: TrainConfig) -> tuple[type[torch.optim.Optimizer], di
         betas = tuple(train.betas or (0.9, 0.99))
         return lion, {"lr": train.learning_rate, "betas": betas}
     betas = tuple(train.betas or (0.9, 0.999))
-    return torch.optim.AdamW, {"lr": train.learning_rate, "betas": betas, "fused": True}
+    options = {"lr": train.learning_rate, "betas": betas, "eps": train.eps or 1e-8}
+    return torch.optim.AdamW, options | {"fused": True}
 
 
 def check_optimizer(model: nn.Module, train: TrainConfig) -> None:

@@ -49,7 +49,7 @@ class RunResult:
     parameters: int
     """Trainable, embeddings included."""
     scores: dict[str, float]
-    """On the test split, by the keys of the task's scores."""
+    """On the test split, by the keys of the task's scores; empty where there is no test split."""
     validation: dict[str, float]
     """The same on the validation split."""
     seconds: float
@@ -97,7 +97,7 @@ def _carry_out(recipe: Recipe, folder: RunFolder, callbacks: list[TrainerCallbac
     data, preprocessor = task.prepare(recipe)
     model = task.build_model(recipe, data)
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    counts = {name: length_of(split) for name, split in splits.items()}
+    counts = {name: length_of(split) for name, split in splits.items() if split is not None}
     schedule = make_schedule(recipe.train, counts["train"], task.unit)
     record = provenance() | {
         "status": "running",
@@ -176,15 +176,13 @@ def _finish(
 ) -> None:
     """Write model, scores and card; the record that says so comes last."""
     task = trainer.task
-    # Without the autocast of training: scores are taken in float32.
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    model = trainer.trained_model()
     best = read_weights(folder.best, model)
     _save_model(folder.path, model, preprocessor)
     batch, workers = recipe.train.batch_size, recipe.train.workers
-    metrics = _curves(trainer.state, task) | {
-        "best": {"step": best["step"]} | best["validation"],
-        "test": measure(task, model, data.test, batch, workers, "test"),
-    }
+    metrics = _curves(trainer.state, task) | {"best": {"step": best["step"]} | best["validation"]}
+    if data.test is not None:
+        metrics["test"] = measure(task, model, data.test, batch, workers, "test")
     write_json(folder.metrics, metrics)
     spent = {"seconds": round(clock.seconds, 1), "cpu_seconds": round(clock.cpu_seconds, 1)}
     record = read_json(folder.record) | spent | {"finished": _now()}
@@ -229,7 +227,7 @@ def _result(folder: RunFolder, already_finished: bool) -> RunResult:
         folder=folder.path,
         family=recipe.model.family,
         parameters=record["parameters"],
-        scores={key: metrics["test"][key] for key in keys},
+        scores={key: metrics["test"][key] for key in keys} if "test" in metrics else {},
         validation={key: metrics["best"][key] for key in keys},
         seconds=record["seconds"],
         already_finished=already_finished,

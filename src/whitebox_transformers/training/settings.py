@@ -30,8 +30,12 @@ class TrainConfig:
     learning_rate: float = 1e-3
     """Peak of the schedule, reached at the end of warm-up. Lion wants 3 to 10 times less."""
 
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the rate goes on after warm-up: down to ``min_learning_rate`` along half a cosine or a
+    straight line, or not at all."""
+
     min_learning_rate: float = 0.0
-    """Where the cosine ends."""
+    """Where the schedule ends."""
 
     warmup: float = 0.05
     """Steps of linear warm-up; below 1 a share of all steps."""
@@ -39,12 +43,16 @@ class TrainConfig:
     betas: list[float] | None = None
     """Momentum factors. ``null``: 0.9, 0.999 for AdamW and 0.9, 0.99 for Lion."""
 
+    eps: float | None = None
+    """AdamW's term in the denominator. ``null``: 1e-8. Lion has none."""
+
     weight_decay: float = 0.05
     """Decoupled decay: each step subtracts ``learning rate * weight_decay * weight``."""
 
     decay: str | list[str] = "matrices"
     """Which parameters decay. ``matrices``: everything with two or more dimensions (subspaces,
-    dictionaries, linear and convolution weights) except class token and positions.
+    dictionaries, linear and convolution weights, embeddings of tokens) except class token and
+    positions.
     ``all``: every parameter, as in the authors' code. A list: parameters whose full name any of
     these regular expressions is found in."""
 
@@ -138,6 +146,15 @@ class TrainConfig:
         if self.betas is not None:
             valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
             _inside("betas", self.betas, valid, "two numbers in [0, 1)")
+        if self.eps is not None:
+            _inside("eps", self.eps, 0 < self.eps < 1, "(0, 1)")
+            if self.optimizer == "lion":
+                raise UserError(f"train.eps={self.eps}: Lion has no eps; set it to null")
+        if self.schedule == "constant" and self.min_learning_rate:
+            raise UserError(
+                f"train.min_learning_rate={self.min_learning_rate} is never reached: "
+                "train.schedule=constant; set it to 0 or choose cosine or linear"
+            )
 
     def warmup_steps(self, total: int) -> int:
         """Steps of warm-up in a run of ``total`` steps."""

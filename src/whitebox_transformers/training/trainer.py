@@ -29,6 +29,7 @@ from whitebox_transformers.training.batches import Position, RunBatches
 from whitebox_transformers.training.optimizer import decaying_parameters, optimizer_class
 from whitebox_transformers.training.processes import world_size
 from whitebox_transformers.training.schedule import Schedule
+from whitebox_transformers.training.settings import TrainConfig
 
 
 class WhiteboxTrainer(Trainer):
@@ -63,8 +64,9 @@ class WhiteboxTrainer(Trainer):
         self.position = position
         self.train_split: Any = train_split
         self.validation_split: Any = validation_split
-        self.objective = self.task.objective(recipe.train)
+        self.objective = self.task.objective(recipe)
         self._config = model.config
+        self._use_cache = getattr(model.config, "use_cache", None)
         self._piece = 0
         super().__init__(
             model=model,
@@ -159,6 +161,16 @@ class WhiteboxTrainer(Trainer):
             rows = self.task.measure_batch(model, self._prepare_inputs(inputs))
         return None, rows, rows[:, 0]
 
+    def trained_model(self) -> PreTrainedModel:
+        """The model as it is to be stored and measured: what only training needed is taken off.
+
+        That is the autocast around its forward pass, and a cache switched off for good.
+        """
+        model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        if self._use_cache is not None:
+            model.config.use_cache = self._use_cache
+        return model
+
     def _scores(self, prediction: EvalPrediction) -> dict[str, float]:
         rows = torch.as_tensor(prediction.predictions, dtype=torch.float64)
         found = self.task.summarise(rows, self.validation_split, self._config)
@@ -178,6 +190,17 @@ class _KeepPlace(TrainerCallback):
         state.epoch = state.global_step / (self.trainer.schedule.steps_per_epoch or math.inf)
 
 
+def _schedule(train: TrainConfig) -> dict[str, Any]:
+    """Names of Hugging Face's schedules; the polynomial one of degree 1 is a line with an end."""
+    end = train.min_learning_rate
+    kind, options = {
+        "cosine": ("cosine_with_min_lr", {"min_lr": end}),
+        "linear": ("polynomial", {"lr_end": end, "power": 1.0}),
+        "constant": ("constant_with_warmup", {}),
+    }[train.schedule]
+    return {"lr_scheduler_type": kind, "lr_scheduler_kwargs": options}
+
+
 def _arguments(recipe: Recipe, checkpoints: Path, schedule: Schedule) -> TrainingArguments:
     train = recipe.train
     # The batch is cut among processes, so that their number does not change it.
@@ -191,8 +214,7 @@ def _arguments(recipe: Recipe, checkpoints: Path, schedule: Schedule) -> Trainin
         gradient_accumulation_steps=train.accumulate,
         learning_rate=train.learning_rate,
         weight_decay=train.weight_decay,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr": train.min_learning_rate},
+        **_schedule(train),
         warmup_steps=train.warmup_steps(schedule.steps),
         max_grad_norm=train.clip,
         bf16=train.bf16,

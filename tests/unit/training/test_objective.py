@@ -2,7 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from whitebox_transformers.training.objective import ClassificationLoss
+from whitebox_transformers.training.objective import (
+    ClassificationLoss,
+    RegressionLoss,
+    TokenLoss,
+)
 
 
 def smoothed_cross_entropy(logits, target, smoothing):
@@ -30,3 +34,44 @@ def test_loss_is_the_formula_and_pieces_add_up_to_the_whole(soft, smoothing):
         for part in (slice(0, 3), slice(3, 10))
     ]
     torch.testing.assert_close(sum(pieces), whole)
+
+
+@pytest.mark.parametrize("shifted", [False, True], ids=["in-place", "shifted"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_every_token_weighs_the_same_however_the_batch_is_cut(shifted, smoothing):
+    """Against the formula, token by token; the pieces hold very different numbers of tokens."""
+    torch.manual_seed(0)
+    logits = torch.randn(5, 6, 9, requires_grad=True)
+    labels = torch.randint(9, (5, 6))
+    labels[0, 2:], labels[1], labels[:, 0] = -100, -100, -100
+    terms = []
+    for row in range(5):
+        for place in range(1, 6):
+            if labels[row, place] < 0:
+                continue
+            read = logits[row, place - 1 if shifted else place].double()
+            target = nn.functional.one_hot(labels[row, place], 9).double()
+            terms.append(smoothed_cross_entropy(read, target, smoothing))
+    expected = torch.stack(terms).mean()
+    (wanted,) = torch.autograd.grad(expected, logits)
+    loss = TokenLoss(shifted, smoothing)
+    parts = (slice(0, 2), slice(2, 3), slice(3, 5))
+    count = sum(loss.count(labels[part]) for part in parts)
+    assert count == len(terms)
+    total = sum(loss({"logits": logits[part]}, labels[part], count) for part in parts)
+    torch.testing.assert_close(total.double(), expected, rtol=1e-5, atol=1e-6)
+    (found,) = torch.autograd.grad(total, logits)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_piece_without_a_token_adds_nothing():
+    logits, labels = torch.randn(2, 3, 4), torch.full((2, 3), -100)
+    assert TokenLoss(shifted=True).count(labels) == 0
+    assert TokenLoss(shifted=True)({"logits": logits}, labels, 7) == 0
+
+
+def test_regression_is_the_squared_error():
+    values, labels = torch.tensor([[1.0], [2.0], [5.0]]), torch.tensor([0.0, 4.0, 5.0])
+    loss = RegressionLoss()
+    assert loss.count(labels) == 3
+    torch.testing.assert_close(loss({"logits": values}, labels, 3), torch.tensor(5 / 3))

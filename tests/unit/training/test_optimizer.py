@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.training.optimizer import decaying_parameters, optimizer_class
@@ -45,3 +46,40 @@ def test_decay_rule(rule, expected):
 def test_decay_pattern_without_a_match_is_named():
     with pytest.raises(UserError, match="'mlp'"):
         decaying_parameters(Small(), ["mlp"])
+
+
+def tiny_gpt2():
+    return GPT2LMHeadModel(GPT2Config(n_embd=4, n_layer=1, n_head=1, n_positions=3, vocab_size=5))
+
+
+def tiny_bert():
+    sizes = {"hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = BertConfig(**sizes, intermediate_size=6, vocab_size=5, max_position_embeddings=3)
+    return BertForMaskedLM(config)
+
+
+@pytest.mark.parametrize(
+    ("make", "positions", "tokens"),
+    [
+        (tiny_gpt2, "transformer.wpe.weight", "transformer.wte.weight"),
+        (
+            tiny_bert,
+            "bert.embeddings.position_embeddings.weight",
+            "bert.embeddings.word_embeddings.weight",
+        ),
+    ],
+    ids=["gpt2", "bert"],
+)
+def test_matrices_of_text_models_are_all_but_positions(make, positions, tokens):
+    model = make()
+    decaying = decaying_parameters(model, "matrices")
+    large = [name for name, value in model.named_parameters() if value.ndim >= 2]
+    assert positions in large
+    assert decaying == [name for name in large if name != positions]
+    assert tokens in decaying
+
+
+def test_adamw_takes_the_recipes_eps():
+    _, options = optimizer_class(TrainConfig(steps=1, eps=1e-6, betas=[0.9, 0.98]))
+    assert options["eps"] == 1e-6
+    assert options["betas"] == (0.9, 0.98)

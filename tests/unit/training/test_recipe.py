@@ -66,6 +66,8 @@ def test_resolved_recipe_reads_back_equal(path):
         ("train.learning_rate=nan", r"\(0, 1\]"),
         ("train.warmup=2.5", "whole steps"),
         ("train.betas=[0.9]", "two numbers"),
+        ("train.schedule=sine", "choose one of: cosine, linear, constant"),
+        ("train.eps=0", r"\(0, 1\)"),
         ("train.decay=everything", "choose matrices, all"),
         ("train.decay=['(']", "not a regular expression"),
         ("train.accumulate=3", "not a multiple"),
@@ -78,6 +80,16 @@ def test_resolved_recipe_reads_back_equal(path):
 def test_wrong_input_is_named_with_its_mend(path, override, message):
     with pytest.raises(UserError, match=message):
         load_recipe(path, [override])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [["train.optimizer=lion", "train.eps=1e-6"],
+     ["train.schedule=constant", "train.min_learning_rate=1e-5"]],
+)  # fmt: skip
+def test_keys_that_would_do_nothing_are_refused(path, overrides):
+    with pytest.raises(UserError, match=overrides[1].partition("=")[0]):
+        load_recipe(path, overrides)
 
 
 def test_missing_file_and_wrong_yaml(tmp_path):
