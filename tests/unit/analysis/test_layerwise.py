@@ -11,6 +11,8 @@ import pytest
 import torch
 from tests.oracles.layerwise import sample_measures
 from tests.unit.analysis.tiny import images, tiny_crate, tiny_vit
+from tests.unit.analysis.tiny_text import VOCABULARY, texts, tiny_crate_gpt
+from tests.unit.evaluation.tiny_language import tiny_gpt2
 
 from whitebox_transformers import fold
 from whitebox_transformers.analysis import (
@@ -193,3 +195,16 @@ def test_reports_survive_json() -> None:
     for wrong in ({"count": 1}, {"count": 1, "curves": {"a": {}}}, []):
         with pytest.raises(UserError, match="not a stored layer report"):
             LayerReport.from_json(wrong)
+
+
+@pytest.mark.parametrize("family", [tiny_crate_gpt, lambda: tiny_gpt2(vocab_size=VOCABULARY).model])
+def test_documents_packed_into_a_sample_are_measured_apart(family) -> None:
+    """Lengths of tokens are those of each document alone; the model still caches afterwards."""
+    model, tokens = family().double(), texts(1)
+    places = torch.tensor([[*range(5), *range(7)]])
+    packed = measure(model, [{"input_ids": tokens, "position_ids": places}], ["norm-z"])
+    parts = [measure(model, [{"input_ids": x}], ["norm-z"]) for x in (tokens[:, :5], tokens[:, 5:])]
+    first, second = (torch.tensor(part.curves["norm-z"].mean) for part in parts)
+    expected = (5 * first + 7 * second) / 12
+    assert packed.curves["norm-z"].mean == pytest.approx(expected.tolist(), rel=1e-6)
+    assert model.config.use_cache

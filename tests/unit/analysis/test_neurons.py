@@ -155,5 +155,4 @@ def test_documents_packed_into_a_sample_do_not_see_each_other(model):
     alone = neuron_statistics(model, [{"input_ids": tokens[:, :5]}, {"input_ids": tokens[:, 5:]}])
     together = neuron_statistics(model, [packed])
     for layer, statistics in together.items():
-        torch.testing.assert_close(statistics.energy, alone[layer].energy)
-    assert model.config.use_cache
+        torch.testing.assert_close(statistics.energy, alone[layer].energy, rtol=1e-5, atol=1e-6)
