@@ -185,7 +185,9 @@ def test_a_cache_takes_half_the_bytes_of_gpt2(variant: str, static: bool) -> Non
     # The last tokens before the projection, as many as a window looks back.
     states = 0
     if config.window is not None:
-        states = config.num_hidden_layers * 2 * config.hidden_size * (config.window - 1) * 4
+        windows = 2 if config.window_at == "both" else 1
+        tokens = 2 * config.num_hidden_layers * windows * (config.window - 1)
+        states = tokens * config.hidden_size * 4
     assert [2 * (size - states) for size in taken[0]] == taken[1]
 
 

@@ -46,7 +46,7 @@ VARIANTS: dict[str, dict] = {
     "rotary-attention": {"position_embedding_type": "rotary", "compression": "attention"},
     "no-positions": {"position_embedding_type": "none"},
     "window": {"window": 3},
-    "wide-window": {"window": 5, "position_embedding_type": "none"},
+    "wide-window": {"window": 5, "window_at": "both", "position_embedding_type": "none"},
     "rotary-window-without-self": {
         "position_embedding_type": "rotary",
         "window": 3,

@@ -35,16 +35,17 @@ VARIANTS: dict[str, dict] = {
     "no-positions": {"position_embedding_type": "none"},
     "window": {"window": 3},
     "wide-window": {"window": 5, "position_embedding_type": "none"},
+    "two-windows": {"window": 3, "window_at": "both"},
     "without-self": {"attend_self": False},
     "help": HELP,
     "help-overcomplete": HELP | {"sparsification": "overcomplete"},
     "lag": {"key_lag": 1},
     "lags": {"key_lag": [0, 1, 3], "position_embedding_type": "none"},
-    "lag-help": HELP | {"key_lag": [2, 0, 1]},
+    "lag-help": HELP | {"key_lag": [2, 0, 1], "window_at": "both"},
     "tied-minus": {"mssa_output": "tied", "mssa_sign": -1},
     "untied-words": {"tie_word_embeddings": False},
     "black-box": BLACK_BOX,
-    "black-box-help": BLACK_BOX | HELP | {"key_lag": [1, 0, 2]},
+    "black-box-help": BLACK_BOX | HELP | {"key_lag": [1, 0, 2], "window_at": "both"},
 }
 # As the oracle calls them.
 ORACLE: dict[str, dict] = {

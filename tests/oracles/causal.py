@@ -117,6 +117,8 @@ def _sparsification(p, name, z, eta, lam, steps, residual):
     if f"{name}.norm.weight" not in p:
         return z
     v = _norm(p, f"{name}.norm", z)
+    if f"{name}.window.weight" in p:
+        v = widened(v, p[f"{name}.window.weight"])
     if f"{name}.ista.up.weight" in p:
         hidden = F.gelu(F.linear(v, p[f"{name}.ista.up.weight"], p[f"{name}.ista.up.bias"]))
         return z + F.linear(hidden, p[f"{name}.ista.down.weight"], p[f"{name}.ista.down.bias"])

@@ -107,18 +107,24 @@ class Sparsify(nn.Module):
     """Z^{l+1/2} to Z^{l+1}: ``ISTA(LN Z)``, (B, N, D) to (B, N, D).
 
     The published block has no skip: the residual stream is made anew. The overcomplete block of
-    CRATE-alpha and the MLP ablation add their output to Z^{l+1/2}.
+    CRATE-alpha and the MLP ablation add their output to Z^{l+1/2}. With a window in front of it
+    the step is taken from the widened tokens.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, layer_idx: int = 0):
         super().__init__()
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.window = None
+        if config.window_at == "both":
+            self.window = Window(config, layer_idx, state_idx=1)
         self.ista = SPARSIFICATIONS[config.sparsification](config)
         overcomplete = config.sparsification == "overcomplete" and config.ista_residual
         self.residual = overcomplete or config.sparsification == "mlp"
 
-    def forward(self, z_half, token_count=None):
+    def forward(self, z_half, position_ids=None, past_key_values=None, token_count=None):
         v = self.norm(z_half)
+        if self.window is not None:
+            v = self.window(v, position_ids, past_key_values)
         sparse = self.ista(v) if token_count is None else self.ista(v, token_count)
         return z_half + sparse if self.residual else sparse
 
@@ -133,13 +139,27 @@ class CrateLayer(GradientCheckpointingLayer):
     def __init__(self, config, layer_idx: int = 0):
         super().__init__()
         self.compress = None if config.compression == "none" else Compress(config, layer_idx)
-        self.sparsify = None if config.sparsification == "none" else Sparsify(config)
+        self.sparsify = None if config.sparsification == "none" else Sparsify(config, layer_idx)
         self.record_z_half = RecordZHalf()
 
-    def forward(self, z, attention_mask=None, record_z_half=False, token_count=None, **kwargs):
-        z_half = z if self.compress is None else self.compress(z, attention_mask, **kwargs)
+    def forward(
+        self,
+        z,
+        attention_mask=None,
+        position_ids=None,
+        past_key_values=None,
+        record_z_half=False,
+        token_count=None,
+        **kwargs,
+    ):
+        context = {"position_ids": position_ids, "past_key_values": past_key_values}
+        z_half = z
+        if self.compress is not None:
+            z_half = self.compress(z, attention_mask, **context, **kwargs)
         self.record_z_half(z_half, record_z_half)
-        return z_half if self.sparsify is None else self.sparsify(z_half, token_count)
+        if self.sparsify is None:
+            return z_half
+        return self.sparsify(z_half, token_count=token_count, **context)
 
 
 class CrateStack(nn.Module):

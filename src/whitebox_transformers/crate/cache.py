@@ -14,6 +14,7 @@ from transformers.cache_utils import (
     DynamicLayer,
     LinearAttentionAndFullAttentionLayer,
     LinearAttentionAndStaticFullAttentionLayer,
+    LinearAttentionCacheLayerMixin,
     StaticLayer,
 )
 
@@ -65,8 +66,29 @@ class StaticSubspaceLayer(StaticLayer):
         return self.keys, self.keys
 
 
-class WindowedLayer(LinearAttentionAndFullAttentionLayer):
-    """Keys and values of all tokens so far, and the last tokens for the window."""
+class WindowStates(LinearAttentionCacheLayerMixin):
+    """The last tokens for as many windows as a layer has."""
+
+    def update_conv_state(self, conv_states: torch.Tensor, state_idx: int = 0, **kwargs):
+        """Append tokens (B, D, N) to those of a window.
+
+        Hugging Face tells only layers of its own how many states they have; ours make room.
+        """
+        for index in range(self.number_of_states, state_idx + 1):
+            for missing in (self.conv_states, self.recurrent_states, self.conv_kernel_size):
+                missing[index] = None
+            for told in (
+                self.is_conv_states_initialized,
+                self.is_recurrent_states_initialized,
+                self.has_previous_state,
+            ):
+                told[index] = False
+            self.number_of_states = index + 1
+        return super().update_conv_state(conv_states, state_idx, **kwargs)
+
+
+class WindowedLayer(WindowStates, LinearAttentionAndFullAttentionLayer):
+    """Keys and values of all tokens so far, and the last tokens for each window."""
 
     _layer_type = "windowed_attention"
 
@@ -85,8 +107,8 @@ class WindowedLayer(LinearAttentionAndFullAttentionLayer):
                 self.conv_states[index] = tokens[indices]
 
 
-class StaticWindowedLayer(LinearAttentionAndStaticFullAttentionLayer):
-    """Keys and values in tensors of fixed size, and the last tokens for the window."""
+class StaticWindowedLayer(WindowStates, LinearAttentionAndStaticFullAttentionLayer):
+    """Keys and values in tensors of fixed size, and the last tokens for each window."""
 
     _layer_type = "windowed_attention"
 
@@ -96,13 +118,13 @@ class StaticWindowedLayer(LinearAttentionAndStaticFullAttentionLayer):
 
 
 class WindowedSubspaceLayer(SubspaceLayer, WindowedLayer):
-    """u of all tokens so far, and the last tokens for the window."""
+    """u of all tokens so far, and the last tokens for each window."""
 
     _layer_type = "windowed_subspace_attention"
 
 
 class StaticWindowedSubspaceLayer(StaticSubspaceLayer, StaticWindowedLayer):
-    """u in a tensor of fixed size, and the last tokens for the window."""
+    """u in a tensor of fixed size, and the last tokens for each window."""
 
     _layer_type = "windowed_subspace_attention"
 

@@ -95,9 +95,11 @@ class OperatorConfig(PreTrainedConfig):
     not_negative: ClassVar[tuple[str, ...]] = ("step_size", "threshold")
     positive: ClassVar[tuple[str, ...]] = ("layer_norm_eps", "coding_precision", "mlp_ratio")
 
-    # Whether a token sees only those before it, and the window of tokens that have an order.
+    # Whether a token sees only those before it; the window of tokens that have an order, and the
+    # steps in front of which it lies.
     is_causal: ClassVar[bool] = False
     window: ClassVar[int | None] = None
+    window_at: ClassVar[str] = "compress"
 
     @property
     def head_lags(self) -> tuple[int, ...] | None:

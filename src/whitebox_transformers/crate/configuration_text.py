@@ -27,6 +27,8 @@ class TextConfig(OperatorConfig):
         window: Tokens that MSSA sees as one: each is widened by a learned weighting of its
             neighbours before the shared projection, in a causal model of the ``window - 1`` before
             it, otherwise of as many on both sides. ``None`` leaves tokens as they are.
+        window_at: Steps that see the widened tokens: MSSA (``compress``), or MSSA and ISTA
+            (``both``), each by a weighting of its own.
         final_norm: LayerNorm on Z^L.
         final_norm_eps: Epsilon of that LayerNorm.
         type_vocab_size: Number of token types, or 0 for none.
@@ -54,6 +56,7 @@ class TextConfig(OperatorConfig):
     position_embedding_type: Literal["learned", "rotary", "none"] = "learned"
     rope_theta: float | int = 10000.0
     window: int | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    window_at: Literal["compress", "both"] = "compress"  # pyright: ignore[reportIncompatibleVariableOverride]
     final_norm: bool = False
     final_norm_eps: float | int = 1e-5
     type_vocab_size: int = 0
@@ -78,6 +81,11 @@ class TextConfig(OperatorConfig):
         if self.window is not None and (self.window < 2 or not (self.is_causal or self.window % 2)):
             kind = "at least 2" if self.is_causal else "an odd number from 3, as many on both sides"
             raise ValueError(f"window={self.window} must be {kind}, or None.")
+        if self.window_at == "both" and (self.window is None or self.sparsification == "none"):
+            raise ValueError(
+                f"window_at='both' changes nothing with window={self.window} and sparsification="
+                f"{self.sparsification!r}: there must be a window, and a step for it to precede."
+            )
         assert self.head_dim is not None  # filled in by now
         if self.position_embedding_type == "rotary" and self.head_dim % 2:
             raise ValueError(

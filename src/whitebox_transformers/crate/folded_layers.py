@@ -19,6 +19,7 @@ from .attention import SelfAttention
 from .block import Compress, CrateLayer, Sparsify
 from .ista import ISTA, PROXIMAL_MAPS, Majorizer, gram_operator
 from .mssa import MSSA, FixedOutput, TiedOutput
+from .window import Window
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear:
@@ -31,14 +32,39 @@ def _linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear
     return linear
 
 
-def _after_norm(norm: nn.LayerNorm, weight: torch.Tensor, bias: torch.Tensor | None = None):
-    """Fold LayerNorm's scale and shift into the linear map (out, in) that follows it."""
-    shift = weight @ norm.bias.double()
-    return _linear(weight * norm.weight.double(), shift if bias is None else shift + bias)
+class Front(nn.Module):
+    """What a step sees of its tokens, and the linear map that begins it.
 
+    LayerNorm's scale and shift are in the map, unless a window lies between the two.
+    Shape: (B, N, D) to (B, N, out).
+    """
 
-def _plain_norm(z: torch.Tensor, eps: float) -> torch.Tensor:
-    return F.layer_norm(z, z.shape[-1:], eps=eps)
+    def __init__(
+        self,
+        norm: nn.LayerNorm,
+        window: Window | None,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None = None,
+    ):
+        super().__init__()
+        self.eps, self.norm, self.window = norm.eps, None, None
+        if window is not None:
+            self.norm, self.window = copy.deepcopy(norm), copy.deepcopy(window)
+            self.linear = _linear(weight, bias)
+            return
+        shift = weight @ norm.bias.double()
+        bias = shift if bias is None else shift + bias
+        self.linear = _linear(weight * norm.weight.double(), bias)
+
+    def forward(
+        self,
+        z: torch.Tensor,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+    ) -> torch.Tensor:
+        if self.norm is None or self.window is None:
+            return self.linear(F.layer_norm(z, z.shape[-1:], eps=self.eps))
+        return self.linear(self.window(self.norm(z), position_ids, past_key_values))
 
 
 def _output_map(mssa: MSSA, gain: float) -> nn.Linear | None:
@@ -67,13 +93,10 @@ class FoldedCompress(SelfAttention):
         mssa = compress.mssa
         super().__init__(config, mssa.layer_idx)
         self.attention_dropout = 0.0
-        self.eps, self.retention = compress.norm.eps, compress.retention
+        self.retention = compress.retention
         weight = mssa.subspaces.effective_weight().double()
-        # A window lies between LayerNorm's affine part and the projection.
-        self.window = copy.deepcopy(compress.window)
-        self.norm = copy.deepcopy(compress.norm)
-        self.normed_skip = compress.normed_skip
-        self.subspaces = _linear(weight) if self.window else _after_norm(compress.norm, weight)
+        self.subspaces = Front(compress.norm, compress.window, weight)
+        self.skip_norm = copy.deepcopy(compress.norm) if compress.normed_skip else None
         self.output = _output_map(mssa, compress.gain)
 
     def forward(
@@ -85,11 +108,8 @@ class FoldedCompress(SelfAttention):
         first_token_only: bool = False,
         **kwargs,
     ) -> torch.Tensor:
-        if self.window is None:
-            seen = _plain_norm(z, self.eps)
-        else:
-            seen = self.window(self.norm(z), position_ids, past_key_values)
-        w = self.subspaces(seen).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        u = self.subspaces(z, position_ids, past_key_values)
+        w = u.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         query, skip = (w[:, :, :1], z[:, :1]) if first_token_only else (w, z)
         step = self.averages(
             query,
@@ -102,15 +122,15 @@ class FoldedCompress(SelfAttention):
         )
         if self.output is not None:
             step = self.output(step)
-        if self.normed_skip:
-            skip = self.norm(skip)
+        if self.skip_norm is not None:
+            skip = self.skip_norm(skip)
         return step + (skip if self.retention == 1.0 else self.retention * skip)
 
 
 class FoldedSparsify(nn.Module):
     """:class:`Sparsify` on a square dictionary as one Linear and the proximal map.
 
-    Shape: (B, N, D) to (B, N, D).
+    Shape: (B, N, D) to (B, N, D). ``token_count`` is what other steps ask for, and is not read.
     """
 
     def __init__(self, sparsify: Sparsify):
@@ -118,16 +138,21 @@ class FoldedSparsify(nn.Module):
         block = sparsify.ista
         operator = gram_operator(block.dictionary.double(), block.step_size)
         level = float(block.step_size * block.threshold)
-        self.eps = sparsify.norm.eps
         self.proximal = PROXIMAL_MAPS[block.activation]
         # Under relu the threshold is one more bias; soft thresholding needs it apart.
         rectified = block.activation == "relu"
         bias = torch.full_like(operator[0], -level) if rectified else None
-        self.linear = _after_norm(sparsify.norm, operator.T, bias)
+        self.moved = Front(sparsify.norm, sparsify.window, operator.T, bias)
         self.level = None if rectified else level
 
-    def forward(self, z_half: torch.Tensor) -> torch.Tensor:
-        moved = self.linear(_plain_norm(z_half, self.eps))
+    def forward(
+        self,
+        z_half: torch.Tensor,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        token_count: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        moved = self.moved(z_half, position_ids, past_key_values)
         return moved.relu_() if self.level is None else self.proximal(moved, self.level)
 
 

@@ -18,6 +18,13 @@ ALPHA = OVERCOMPLETE | {
     "synthesis": "separate",
     "ista_residual": True,
 }
+# What helps a causal block whose query is its key; docs/mathematics.md says which step each is.
+CAUSAL_HELP = {
+    "position_embedding_type": "rotary",
+    "window": 3,
+    "window_at": "both",
+    "final_norm": True,
+}
 # GPT-2's byte-level BPE, padded to a multiple of 64 as the authors pad it.
 GPT2_TOKENS = {"vocab_size": 50304, "bos_token_id": 50256, "eos_token_id": 50256}
 
@@ -43,6 +50,12 @@ def _crate_gpt_alpha(width: int, depth: int, heads: int) -> dict:
     return _crate_gpt(width, depth, heads) | ALPHA | {"final_norm": True}
 
 
+def _crate_gpt_successor(width: int, depth: int, heads: int) -> dict:
+    # Every other head averages what followed tokens like the present one.
+    lags = {"key_lag": [head % 2 for head in range(heads)]}
+    return _crate_gpt(width, depth, heads) | CAUSAL_HELP | lags
+
+
 # Supervised sizes: arXiv 2311.13110 (patch 16); patch 8 follows the segmentation paper
 # arXiv 2308.16271, whose names are ViT's; CRATE-alpha: arXiv 2405.20299.
 PRESETS: dict[str, dict] = {
@@ -63,6 +76,7 @@ PRESETS: dict[str, dict] = {
 # CRATE-LM: arXiv 2410.16443, overcomplete and with a final LayerNorm.
 # alpha: the block of arXiv 2405.20299 in a language model; attention-only: Z + MSSA(LN Z) alone.
 # Both add to the residual stream, which then needs the final LayerNorm.
+# successor: not published; CRATE-GPT's block with the changes found here to learn text best.
 GPT_PRESETS: dict[str, dict] = {
     "crate-gpt-1l": _crate_gpt(512, 1, 8),
     "crate-gpt-base": _crate_gpt(768, 12, 12),
@@ -76,6 +90,7 @@ GPT_PRESETS: dict[str, dict] = {
     "crate-lm-6l": _crate_lm(768, 6, 12),
     "crate-lm-12l": _crate_lm(768, 12, 12),
     "crate-gpt-alpha-base": _crate_gpt_alpha(768, 12, 12),
+    "crate-gpt-successor-base": _crate_gpt_successor(768, 12, 12),
     "crate-gpt-attention-only-base": _crate_gpt(768, 12, 12)
     | {"sparsification": "none", "final_norm": True},
 }

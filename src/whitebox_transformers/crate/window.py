@@ -1,10 +1,11 @@
-"""A token becomes a short window before it is projected on the subspaces.
+"""A token becomes a short window before a step sees it.
 
 Legend: B batch, N tokens, D width, W width of the window.
 
 The compression step measures the rate of tokens in subspaces. Widening the token to itself and a
 weighted few of its neighbours makes these subspaces hold windows of the sequence, so that what is
-compared is a short history in place of a single token: the same objective, of other vectors.
+compared is a short history in place of a single token: the same objective, of other vectors. In
+front of the sparsification step the dictionary likewise codes windows.
 """
 
 import torch
@@ -19,12 +20,13 @@ class Window(nn.Module):
 
     The offsets o run over the last W tokens in a causal model, ``1 - W .. 0``, and over the W
     around a token otherwise. The weights start at zero, where this is the identity. No offset
-    reaches over the beginning or the end of a document.
+    reaches over the beginning or the end of a document. A cache holds the last tokens of each
+    window of a layer, told apart by ``state_idx``.
     """
 
-    def __init__(self, config, layer_idx: int = 0):
+    def __init__(self, config, layer_idx: int = 0, state_idx: int = 0):
         super().__init__()
-        self.layer_idx = layer_idx
+        self.layer_idx, self.state_idx = layer_idx, state_idx
         self.back = config.window - 1 if config.is_causal else config.window // 2
         self.ahead = config.window - 1 - self.back
         self.weight = nn.Parameter(torch.empty(config.window, config.hidden_size))
@@ -73,7 +75,7 @@ class Window(nn.Module):
                     f"tokens of a window; make it as DynamicCache(config=model.config)."
                 )
             states = past_key_values.update_conv_state(
-                z.mT, self.layer_idx, conv_kernel_size=self.back
+                z.mT, self.layer_idx, self.state_idx, conv_kernel_size=self.back
             )
             seen = states.mT[:, -(z.shape[1] + self.back) :]
         return F.pad(seen, (0, 0, self.back + z.shape[1] - seen.shape[1], 0))

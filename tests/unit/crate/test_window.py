@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from whitebox_transformers.crate import CrateBertConfig, CrateGPTConfig
+from whitebox_transformers.crate.block import CrateLayer
 from whitebox_transformers.crate.window import Window
 
 SIZES = {"vocab_size": 11, "hidden_size": 6, "num_attention_heads": 2, "num_hidden_layers": 1,
@@ -105,3 +106,15 @@ def test_it_starts_as_the_identity_with_a_weight_for_every_place(width: int) -> 
 def test_a_window_that_is_none_is_refused(config, value: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         config(**SIZES, window=value)
+
+
+@pytest.mark.parametrize("fields", [{}, {"window": 3, "sparsification": "none"}])
+def test_a_window_in_front_of_nothing_is_refused(fields: dict) -> None:
+    with pytest.raises(ValueError, match="window_at='both' changes nothing"):
+        CrateGPTConfig(**SIZES, window_at="both", **fields)
+
+
+def test_each_step_has_a_window_of_its_own() -> None:
+    layer = CrateLayer(CrateGPTConfig(**SIZES, window=3, window_at="both"))
+    assert layer.compress.window is not layer.sparsify.window
+    assert CrateLayer(CrateGPTConfig(**SIZES, window=3)).sparsify.window is None
