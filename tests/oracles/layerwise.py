@@ -8,10 +8,13 @@ from tests.oracles import rates
 from torch import Tensor
 
 
-def sample_measures(model, pixel_values: Tensor) -> dict[str, list[float]]:
-    """Every measure of one image (1, channels, height, width), by layer, in float64."""
+def sample_measures(model, sample: Tensor) -> dict[str, list[float]]:
+    """Every measure of one image (1, channels, height, width) or text (1, N), in float64.
+
+    By name, one number per layer.
+    """
     with torch.no_grad():
-        out = model.eval()(pixel_values, output_z=True, output_z_half=True)
+        out = model.eval()(sample, output_z=True, output_z_half=True)
     layers = model.base_model.stack.layers
     z = [tokens[0].double() for tokens in out.z]
     z_half = [tokens[0].double() for tokens in out.z_half]
@@ -43,7 +46,20 @@ def _published(layer, tokens: Tensor) -> float:
     norm = layer.compress.norm
     scale, shift = norm.weight.detach().double(), norm.bias.detach().double()
     normed = F.layer_norm(tokens, tokens.shape[-1:], scale, shift, norm.eps)
+    if layer.compress.window is not None:
+        normed = _widened(layer.compress.window, normed)
     return rates.published_compression_rate(_heads(layer, normed), 0.01).item()
+
+
+def _widened(window, tokens: Tensor) -> Tensor:
+    """Every token and a weighted few of its neighbours, as far as the text reaches."""
+    widened = tokens.clone()
+    for place in range(len(tokens)):
+        for tap, weight in enumerate(window.weight.detach().double()):
+            neighbour = place + tap - window.back
+            if 0 <= neighbour < len(tokens):
+                widened[place] += weight * tokens[neighbour]
+    return widened
 
 
 def _definition(layer, tokens: Tensor) -> float:

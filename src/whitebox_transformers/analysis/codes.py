@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from .layers import checked_index, evaluating, layer_at, sparsify_of, white_box_layers
+from .padding import real_tokens, samples_in
 
 See = Callable[[int, int, Tensor, Tensor], None]
 """Takes the layer, the number of the batch's first sample, the coefficients (B, N, M), and which
@@ -37,16 +38,14 @@ def observe_codes(
         How many samples were seen.
 
     Raises:
-        UserError: No such layer, or layers without coefficients.
+        UserError: No such layer, layers without coefficients, or a sample of padding alone.
     """
     count = 0
-    padding: Tensor | None = None
+    real: Tensor | None = None
 
     def hook(layer: int, codes: Tensor) -> None:
-        real = torch.ones(codes.shape[:2], dtype=torch.bool, device=codes.device)
-        if padding is not None and padding.shape == real.shape:
-            real = padding.to(codes.device).bool()
-        see(layer, count, codes, real)
+        every = torch.ones(codes.shape[:2], dtype=torch.bool, device=codes.device)
+        see(layer, count, codes, every if real is None else real)
 
     with ExitStack() as hooks, evaluating(model), torch.inference_mode():
         for index in chosen_layers(model, layers):
@@ -57,9 +56,9 @@ def observe_codes(
             hooks.callback(handle.remove)
         for batch in batches:
             inputs = {k: v.to(model.device) for k, v in batch.items() if k != "labels"}
-            padding = inputs.get("attention_mask")
+            real = real_tokens(inputs)
             model(**inputs)
-            count += len(next(iter(inputs.values())))
+            count += samples_in(inputs)
     return count
 
 

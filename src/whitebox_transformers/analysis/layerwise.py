@@ -2,7 +2,8 @@
 
 Forward hooks compute one number per sample at each layer and let the tokens go, so memory holds
 one batch at one layer, however many samples there are. R^c at Z^l takes ``U^T LN1(Z^l)`` from
-the forward pass itself.
+the forward pass itself. Padding of texts enters nothing: every sample is measured as if it were
+alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +32,7 @@ from whitebox_transformers.errors import UserError
 from .layer_report import LayerReport, RunningMoments
 from .layers import compress_of, evaluating, sparsify_of, subspaces_of, white_box_layers
 from .measures import choose_measures
+from .padding import measured_without_padding, real_tokens, samples_in
 
 Batch = Tensor | Mapping[str, Tensor]
 
@@ -41,9 +44,10 @@ def measure(
 
     Args:
         model: A CRATE model, or a black box that returns ``hidden_states``.
-        batches: Pixel values (B, channels, height, width), or mappings of the model's arguments,
-            of which ``labels`` is left out; moved to the model's device. Wrap it in a progress bar
-            to see one.
+        batches: Pixel values (B, channels, height, width), token ids (B, N), or mappings of the
+            model's arguments, of which ``labels`` is left out; moved to the model's device. Where
+            an ``attention_mask`` marks padding, it is not measured. Wrap it in a progress bar to
+            see one.
         measures: Names from ``measures.MEASURES``; None for all the model has, ``CHEAP`` for
             what costs least.
 
@@ -51,8 +55,8 @@ def measure(
         Mean and standard deviation over samples; the same however the samples are batched.
 
     Raises:
-        UserError: A folded model, an unknown measure, no samples, or activations that are not
-            finite.
+        UserError: A folded model, an unknown measure, no samples, one of padding alone, or
+            activations that are not finite.
     """
     kind = _WhiteBoxProbe if white_box_layers(model) else _BlackBoxProbe
     probe = kind(model, choose_measures(model, measures))
@@ -61,7 +65,8 @@ def measure(
     with evaluating(model), torch.inference_mode():
         for batch in batches:
             inputs = _inputs(model, batch)
-            count += len(inputs[model.main_input_name])
+            count += samples_in(inputs)
+            probe.real = real_tokens(inputs)
             for key, layers in probe.observe(inputs).items():
                 moments[key].add(torch.stack(layers))
     if not count:
@@ -81,9 +86,11 @@ def untrained(model: PreTrainedModel, seed: int = 0) -> PreTrainedModel:
     The random state of the caller is left as it was.
     """
     white_box_layers(model)  # a folded model has no configuration to start from
+    # Hugging Face's encoders of text are made with or without a pooler, which no field says.
+    pooling = {"add_pooling_layer": False} if getattr(model, "pooler", model) is None else {}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        control = type(model)(copy.deepcopy(model.config))
+        control = type(model)(copy.deepcopy(model.config), **pooling)
     nn.Module.to(control, model.device, model.dtype)
     return control.eval()
 
@@ -94,32 +101,37 @@ class _Probe:
     def __init__(self, model: PreTrainedModel, wanted: Sequence[str]):
         self.model, self.wanted = model, wanted
         self.values: dict[str, list[Tensor]] = defaultdict(list)
+        self.real: Tensor | None = None  # of the batch that is running
 
     def observe(self, inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
         """Values of one batch by measure, each a list over layers."""
         raise NotImplementedError
 
-    def record(self, key: str, compute: Callable[[], Tensor]) -> None:
-        self.record_all((key,), lambda: (compute(),))
+    def record(self, key: str, z: Tensor, compute: Callable[[Tensor], Tensor]) -> None:
+        self.record_all((key,), z, lambda z: (compute(z),))
 
-    def record_all(self, keys: Sequence[str], compute: Callable[[], Sequence[Tensor]]) -> None:
+    def record_all(
+        self, keys: Sequence[str], z: Tensor, compute: Callable[[Tensor], Sequence[Tensor]]
+    ) -> None:
+        """Keep ``compute(z)``, one value per sample and key, for z (B, ..., N, D)."""
         wanted = [key for key in keys if key in self.wanted]
         if not wanted:
             return
         with torch.autocast(self.model.device.type, enabled=False):
             try:
-                values = dict(zip(keys, compute(), strict=True))
+                found = measured_without_padding(compute, z, self.real)
             except ValueError as error:
                 index = len(self.values[wanted[0]])
                 raise UserError(f"{wanted[0]} at layer {index}: {error}") from error
+        values = dict(zip(keys, found, strict=True))
         for key in wanted:
             self.values[key].append(values[key])
 
     def record_tokens(self, z: Tensor) -> None:
         """What is measured at every Z^l, the last output included."""
         z = _wide(z)
-        self.record_all(("rate-raw", "rate-unit"), lambda: coding_rates(z))
-        self.record("norm-z", lambda: _mean_length(z))
+        self.record_all(("rate-raw", "rate-unit"), z, coding_rates)
+        self.record("norm-z", z, _mean_length)
 
     def taken(self) -> dict[str, list[Tensor]]:
         values, self.values = self.values, defaultdict(list)
@@ -134,7 +146,7 @@ class _BlackBoxProbe(_Probe):
         for z in states:
             self.record_tokens(z)
         for z in states[1:]:
-            self.record("nonzero-share", lambda z=z: nonzero_share(z))
+            self.record("nonzero-share", z, nonzero_share)
         return self.taken()
 
 
@@ -144,6 +156,7 @@ class _WhiteBoxProbe(_Probe):
     def __init__(self, model: PreTrainedModel, wanted: Sequence[str]):
         super().__init__(model, wanted)
         self.layers = white_box_layers(model)
+        self.position_ids: Tensor | None = None  # of the layer that is running
 
     def observe(self, inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
         with ExitStack() as hooks:
@@ -155,7 +168,9 @@ class _WhiteBoxProbe(_Probe):
 
     def _watch(self, layer: CrateLayer) -> list[torch.utils.hooks.RemovableHandle]:
         handles = [
-            layer.register_forward_pre_hook(lambda _, inputs: self._at_z(layer, inputs[0])),
+            layer.register_forward_pre_hook(
+                lambda _, inputs, named: self._at_z(layer, inputs[0], named), with_kwargs=True
+            ),
             layer.record_z_half.register_forward_pre_hook(
                 lambda _, inputs: self._at_z_half(layer, inputs[0])
             ),
@@ -167,26 +182,45 @@ class _WhiteBoxProbe(_Probe):
             handles.append(sparsify_of(layer).ista.codes.register_forward_hook(self._at_codes))
         return handles
 
-    def _at_z(self, layer: CrateLayer, z: Tensor) -> None:
+    def _at_z(self, layer: CrateLayer, z: Tensor, named: Mapping[str, Any]) -> None:
+        self.position_ids = named.get("position_ids")
         self.record_tokens(z)
-        self.record("rate-definition-z", lambda: projections_rate(_project(layer, z)))
+        self.record_rate("rate-definition-z", lambda: _project(layer, z), projections_rate)
 
     def _at_projections(self, subspaces: Subspaces, _: object, u: Tensor) -> None:
-        self.record("rate-published-z", lambda: published_compression_rate(_by_head(subspaces, u)))
+        self.record("rate-published-z", _by_head(subspaces, u), published_compression_rate)
 
     def _at_z_half(self, layer: CrateLayer, z_half: Tensor) -> None:
-        self.record("norm-z-half", lambda: _mean_length(_wide(z_half)))
-        self.record("rate-definition-z-half", lambda: projections_rate(_project(layer, z_half)))
-        self.record(
+        self.record("norm-z-half", _wide(z_half), _mean_length)
+        self.record_rate(
+            "rate-definition-z-half", lambda: _project(layer, z_half), projections_rate
+        )
+        self.record_rate(
             "rate-published-z-half",
-            lambda: published_compression_rate(_project(layer, compress_of(layer).norm(z_half))),
+            lambda: _project(layer, self._seen_by_mssa(layer, z_half)),
+            published_compression_rate,
         )
 
+    def record_rate(
+        self, key: str, project: Callable[[], Tensor], rate: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Keep the rate of projections (B, K, N, P), which are not made in vain."""
+        if key in self.wanted:
+            with torch.autocast(self.model.device.type, enabled=False):
+                projections = project()
+            self.record(key, projections, rate)
+
+    def _seen_by_mssa(self, layer: CrateLayer, z: Tensor) -> Tensor:
+        """Tokens as the layer's MSSA takes them: normalised, widened where there is a window."""
+        compress = compress_of(layer)
+        normed = compress.norm(z)
+        return normed if compress.window is None else compress.window(normed, self.position_ids)
+
     def _at_codes(self, _: nn.Module, __: object, codes: Tensor) -> None:
-        self.record("nonzero-share-codes", lambda: nonzero_share(codes))
+        self.record("nonzero-share-codes", codes, nonzero_share)
 
     def _at_output(self, layer: nn.Module, _: object, z: Tensor) -> None:
-        self.record("nonzero-share", lambda: nonzero_share(z))
+        self.record("nonzero-share", z, nonzero_share)
         if layer is self.layers[-1]:
             self.record_tokens(z)
 

@@ -1,7 +1,8 @@
 """What can be measured at a layer, by names that say the quantity, the convention and the place.
 
 Places, for layer l: Z^l is the layer's input, Z^{l+1/2} is what its compression step made of it,
-Z^{l+1} is its output. Conventions as in ``crate/rates.py``.
+Z^{l+1} is its output. Conventions as in ``crate/rates.py``. N counts every token of a sample that
+is not padding.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from whitebox_transformers.errors import UserError
 
 from .layers import white_box_layers
 
-_PUBLISHED = "R^c of LN1 of the layer, its U, rows unit-norm per head, eps^2 = 0.01"
+_PUBLISHED = (
+    "R^c of LN1 of the layer (then its window, if any), its U, rows unit-norm per head, "
+    "eps^2 = 0.01"
+)
 _DEFINITION = "R^c of raw tokens, U of the layer, eps = 0.1"
 
 MEASURES: dict[str, str] = {
