@@ -4,9 +4,16 @@
 run sees depends neither on the number of workers or processes nor on where it was interrupted.
 """
 
-from whitebox_transformers.data.text.build import TextData, build_text
+from whitebox_transformers.data.text.build import ClassifiedTextData, TextData, build_text
 from whitebox_transformers.data.text.config import TextDataConfig
 from whitebox_transformers.data.text.tokenizer import check_vocabulary
 from whitebox_transformers.data.text.tokenizer_config import TokenizerConfig
 
-__all__ = ["TextData", "TextDataConfig", "TokenizerConfig", "build_text", "check_vocabulary"]
+__all__ = [
+    "ClassifiedTextData",
+    "TextData",
+    "TextDataConfig",
+    "TokenizerConfig",
+    "build_text",
+    "check_vocabulary",
+]

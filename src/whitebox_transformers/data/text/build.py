@@ -3,48 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import Literal, overload
 
 from transformers import PreTrainedTokenizerBase
 
 from whitebox_transformers.data.faults import judge
+from whitebox_transformers.data.text.build_blocks import Blocks, BlockSplits
+from whitebox_transformers.data.text.build_classified import classified_splits, names_of_classes
 from whitebox_transformers.data.text.carve import carve
-from whitebox_transformers.data.text.causal import CausalBlocks
+from whitebox_transformers.data.text.classified import ClassifiedTexts
 from whitebox_transformers.data.text.config import TextDataConfig
-from whitebox_transformers.data.text.corpus import Corpus, build_corpus
 from whitebox_transformers.data.text.documents import DocumentSource, texts
-from whitebox_transformers.data.text.encode import Encoder
-from whitebox_transformers.data.text.files import open_files, open_text_folder
-from whitebox_transformers.data.text.masked import MaskedBlocks, Masker
-from whitebox_transformers.data.text.special_tokens import (
-    Objective,
-    end_of_document,
-    require_special_tokens,
-)
-from whitebox_transformers.data.text.stdlib import open_stdlib
+from whitebox_transformers.data.text.sources import open_rows, open_sources
+from whitebox_transformers.data.text.special_tokens import Objective, require_special_tokens
 from whitebox_transformers.data.text.survey import Survey, survey
-from whitebox_transformers.data.text.tables import open_hub_texts, open_tables
 from whitebox_transformers.data.text.tokenizer import load_tokenizer, train_tokenizer
 from whitebox_transformers.data.text.tokenizer_config import TokenizerConfig
 from whitebox_transformers.errors import UserError
 
-OPENERS: dict[str, Callable[[TextDataConfig], dict[str, DocumentSource]]] = {
-    "stdlib": open_stdlib,
-    "file": open_files,
-    "folder": open_text_folder,
-    "table": open_tables,
-    "hub": open_hub_texts,
-}
-
-
-Blocks = CausalBlocks | MaskedBlocks
-
 
 @dataclass
 class TextData:
-    """What a run sees."""
+    """What a run of a language model sees."""
 
     train: Blocks
     """Blocks whose borders move from epoch to epoch."""
@@ -54,8 +36,41 @@ class TextData:
     test: Blocks | None
     """None if there is no test file and ``data.test_share`` is 0."""
     tokenizer: PreTrainedTokenizerBase
+
+
+@dataclass
+class ClassifiedTextData:
+    """What a run of a classifier sees."""
+
+    train: ClassifiedTexts
+    train_plain: ClassifiedTexts
+    """The same, since nothing random is done to texts."""
+    validation: ClassifiedTexts
+    test: ClassifiedTexts | None
+    """None if there is no test file and ``data.test_share`` is 0."""
+    tokenizer: PreTrainedTokenizerBase
     labels: list[str]
-    """Class names in the order of their numbers; none unless texts are classified."""
+    """Class names in the order of their numbers; none in regression."""
+
+
+@overload
+def build_text(
+    data: TextDataConfig,
+    tokenizer: TokenizerConfig,
+    objective: Literal["causal", "masked"],
+    context: int,
+    seed: int,
+) -> TextData: ...
+
+
+@overload
+def build_text(
+    data: TextDataConfig,
+    tokenizer: TokenizerConfig,
+    objective: Literal["classification"],
+    context: int,
+    seed: int,
+) -> ClassifiedTextData: ...
 
 
 def build_text(
@@ -64,7 +79,7 @@ def build_text(
     objective: Objective,
     context: int,
     seed: int,
-) -> TextData:
+) -> TextData | ClassifiedTextData:
     """Find, check, split, tokenise and wrap the text of a recipe.
 
     Args:
@@ -76,24 +91,22 @@ def build_text(
 
     Raises:
         UserError: No such file, an empty one, one that is not UTF-8, a split without documents or
-            shorter than one block ...: each named, before anything is trained.
+            shorter than one block, missing labels ...: each named, before anything is trained.
     """
-    sources = OPENERS[data.source](data)
+    if objective == "classification":
+        return _classified(data, tokenizer, context, seed)
+    sources = open_sources(data)
     found = _look(sources, data)
-    splits = carve(sources, data, found["train"])
-    _require_documents(splits, data)
+    splits = _split(sources, found, data)
     several = any(one.documents > 1 for one in found.values())
     made = _tokenizer(tokenizer, objective, splits["train"], found, several, context)
-    cut = _cutter(data, made, objective, context, seed)
-    encoder = Encoder(made, words=objective == "masked" and data.mask_whole_words)
-    end = end_of_document(made, objective) if several else None
+    cut = BlockSplits.of(data, made, objective, several, context, seed)
     # The short splits first: what is wrong with them is soon found.
     corpora = {
-        role: _tokenise(splits[role], encoder, end, role, cut.size, data)
+        role: cut.corpus(splits[role], role)
         for role in sorted(splits, key=["test", "validation", "train"].index)
     }
-    # Worker processes that are forked from here must not use the tokenizer's threads.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    _spare_threads()
     fixed = {role: cut.fixed(corpus) for role, corpus in corpora.items()}
     return TextData(
         train=cut.moving(corpora["train"]),
@@ -101,44 +114,51 @@ def build_text(
         validation=fixed["validation"],
         test=fixed.get("test"),
         tokenizer=made,
-        labels=[],
     )
 
 
-@dataclass
-class _Cutter:
-    """How a corpus becomes a split."""
+def _classified(
+    data: TextDataConfig, tokenizer: TokenizerConfig, context: int, seed: int
+) -> ClassifiedTextData:
+    rows = open_rows(data, labelled=True)
+    found = _look(rows, data)
+    names = names_of_classes(data, rows["train"])
+    splits = _split(rows, found, data)
+    made = _tokenizer(tokenizer, "classification", splits["train"], found, True, context)
+    ready = classified_splits(splits, names, data, made, context, seed)
+    _spare_threads()
+    return ClassifiedTextData(
+        train=ready["train"],
+        train_plain=ready["train"],
+        validation=ready["validation"],
+        test=ready.get("test"),
+        tokenizer=made,
+        labels=names,
+    )
 
-    size: int
-    """Tokens of the text in a block."""
-    moving: Callable[[Corpus], Blocks]
-    """For training."""
-    fixed: Callable[[Corpus], Blocks]
-    """For evaluation."""
+
+def _look(sources: Mapping[str, DocumentSource], data: TextDataConfig) -> dict[str, Survey]:
+    """Read all sources once, and judge what is broken."""
+    found = {role: survey(source, f"reading {role} text") for role, source in sources.items()}
+    bad = [fault for one in found.values() for fault in one.bad]
+    judge(bad, sum(one.documents for one in found.values()) + len(bad), data, "documents")
+    for role, one in found.items():
+        if not one.characters:
+            raise UserError(f"{data.place_of(role)} holds no text")
+    return found
 
 
-def _cutter(
-    data: TextDataConfig,
-    tokenizer: PreTrainedTokenizerBase,
-    objective: Objective,
-    context: int,
-    seed: int,
-) -> _Cutter:
-    common = {"context": context, "cross_documents": data.cross_documents}
-    if objective == "causal":
-        size, least = context, 2
-        moving = partial(CausalBlocks, seed=seed, moving=True, **common)
-        fixed = partial(CausalBlocks, seed=seed, moving=False, **common)
-    else:
-        masker = Masker(tokenizer, data.mask_share, data.mask_whole_words)
-        size, least = context - masker.frame, 1
-        moving = partial(MaskedBlocks, masker=masker, seed=seed, moving=True, **common)
-        fixed = partial(MaskedBlocks, masker=masker, seed=data.split_seed, moving=False, **common)
-    if size < least:
-        raise UserError(
-            f"a context of {context} tokens is too short: it holds {max(size, 0)} tokens of text"
-        )
-    return _Cutter(size, moving, fixed)
+def _split(
+    sources: Mapping[str, DocumentSource], found: dict[str, Survey], data: TextDataConfig
+) -> dict[str, DocumentSource]:
+    splits = carve(dict(sources), data, found["train"])
+    for role, source in splits.items():
+        if next(texts(source), None) is None:
+            raise UserError(
+                f"no document of {data.where} falls into the {role} split; change data.{role}_share"
+                f", give data.{role}_path, or cut by position with data.carve=position"
+            )
+    return splits
 
 
 def _tokenizer(
@@ -156,52 +176,10 @@ def _tokenizer(
         require_special_tokens(tokenizer, objective, several, where)
         return tokenizer
     alphabet = set().union(*(one.alphabet for one in found.values()))
-    training = (text.text for text in texts(source))
+    training = (part for text in texts(source) for part in (text.text, text.pair) if part)
     return train_tokenizer(config, objective, training, alphabet, several, context)
 
 
-def _look(sources: dict[str, DocumentSource], data: TextDataConfig) -> dict[str, Survey]:
-    """Read all sources once, and judge what is broken."""
-    found = {role: survey(source, f"reading {role} text") for role, source in sources.items()}
-    bad = [fault for one in found.values() for fault in one.bad]
-    judge(bad, sum(one.documents for one in found.values()) + len(bad), data, "documents")
-    for role, one in found.items():
-        if not one.characters:
-            raise UserError(f"{_where(role, data)} holds no text")
-    return found
-
-
-def _require_documents(splits: dict[str, DocumentSource], data: TextDataConfig) -> None:
-    for role, source in splits.items():
-        if next(texts(source), None) is None:
-            raise UserError(
-                f"no document of {data.where} falls into the {role} split; change data.{role}_share"
-                f", give data.{role}_path, or cut by position with data.carve=position"
-            )
-
-
-def _tokenise(
-    source: DocumentSource,
-    encoder: Encoder,
-    end: int | None,
-    role: str,
-    size: int,
-    data: TextDataConfig,
-) -> Corpus:
-    corpus = build_corpus(
-        encoder.encode(texts(source)),
-        separator=end,
-        vocabulary=len(encoder.tokenizer),
-        title=f"tokenising {role} text",
-    )
-    if len(corpus) < size:
-        raise UserError(
-            f"the {role} text of {_where(role, data)} has {len(corpus)} tokens, fewer than one "
-            f"block of {size}; give more text, raise data.{role}_share or shorten the context"
-        )
-    return corpus
-
-
-def _where(role: str, data: TextDataConfig) -> str:
-    path = getattr(data, f"{role}_path", None) or data.where
-    return ", ".join(path) if isinstance(path, list) else path
+def _spare_threads() -> None:
+    """Worker processes that are forked from here must not use the tokenizer's threads."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -80,10 +80,10 @@ class Limited:
     def _cut(self, documents: Iterator[Document], left: int) -> Iterator[Document]:
         for document in documents:
             try:
-                _, text, ending, _ = read(document)
+                text = read(document)
             except BadDocument:
                 continue
-            content = text.encode()
+            content, ending = text.text.encode(), text.ending
             if len(content) + ending <= left:
                 yield document
             else:

@@ -61,6 +61,20 @@ class TextDataConfig:
     """Table and hub: the column that holds the texts. ``null``: ``text``, ``sentence`` or the only
     one."""
 
+    text_pair_column: str | None = None
+    """Classification only: the column of the second texts, where pairs are classified."""
+
+    label_column: str | None = None
+    """Classification only: the column of class numbers or names. ``null``: ``label`` or
+    ``labels``."""
+
+    labels: list[str] | None = None
+    """Classification only: class names in the order of their numbers. ``null``: the ClassLabel
+    names stored with the data, or the labels of the training rows in sorted order."""
+
+    regression: bool = False
+    """Classification only: labels are numbers to be predicted instead of classes."""
+
     columns: list[str] | None = None
     """.csv and .tsv: names of the columns of files whose first line does not tell them."""
 
@@ -122,6 +136,8 @@ class TextDataConfig:
                 f"data.path={self.path}: data.source=hub takes the name of one data set; name its "
                 "splits with data.validation_split and data.test_split"
             )
+        if self.regression and self.labels:
+            raise UserError("data.labels names classes, which data.regression=true has not")
         if self.separator == "":
             raise UserError('data.separator="" separates nothing; null makes a file one document')
         for key in ("validation_share", "test_share", "max_bad"):
@@ -144,3 +160,8 @@ class TextDataConfig:
         if self.source == "stdlib":
             return "the Python standard library"
         return ", ".join(self.path) if isinstance(self.path, list) else str(self.path)
+
+    def place_of(self, role: str) -> str:
+        """The text of a split, for messages."""
+        path = getattr(self, f"{role}_path", None) or self.where
+        return ", ".join(path) if isinstance(path, list) else path

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from whitebox_transformers.data.text.documents import BadDocument
 from whitebox_transformers.data.text.rows import Row
@@ -14,7 +15,7 @@ from whitebox_transformers.errors import UserError
 # The csv module refuses longer fields than 131,072 characters unless told otherwise.
 LONGEST_FIELD = 2**31 - 1
 # Bytes that are no UTF-8 become lone surrogates, so that only the rows that have them are refused.
-READING = {"encoding": "utf-8-sig", "errors": "surrogateescape"}
+READING: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "surrogateescape"}
 
 
 class DelimitedFile:

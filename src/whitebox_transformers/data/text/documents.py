@@ -29,8 +29,10 @@ class Document(NamedTuple):
     """Bytes of the separator that ends it in its file."""
     offset: int = 0
     """Where its content begins in its file, in bytes."""
-    beside: tuple[Any, ...] = ()
-    """Values of other columns of its row."""
+    pair: str | BadDocument | None = None
+    """The second text of its row, where texts come in pairs."""
+    label: Any = None
+    """The label of its row, as it is stored."""
 
 
 class Text(NamedTuple):
@@ -40,8 +42,19 @@ class Text(NamedTuple):
     text: str
     ending: int
     """Bytes of the separator that ends it in its file."""
-    beside: tuple[Any, ...] = ()
-    """Values of other columns of its row."""
+    pair: str | None = None
+    """The second text of its row, where texts come in pairs."""
+    label: Any = None
+    """The label of its row, as it is stored."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing would be lost without it.
+
+        An empty one that a separator ends, such as a blank line, is a part of its file, and one
+        with a label is an answer to be given.
+        """
+        return not (self.text or self.ending or self.pair or self.label is not None)
 
     @property
     def bytes(self) -> int:
@@ -61,7 +74,7 @@ def read(document: Document) -> Text:
     Raises:
         BadDocument: It cannot be read, is missing, is binary or is not UTF-8.
     """
-    name, _, content, ending, offset, beside = document
+    name, _, content, ending, offset, pair, label = document
     try:
         if isinstance(content, Path):
             content = content.read_bytes()
@@ -69,13 +82,15 @@ def read(document: Document) -> Text:
             raise BadDocument(name, "there is no text")
         if isinstance(content, BadDocument):
             raise content
+        if isinstance(pair, BadDocument):
+            raise pair
         if isinstance(content, str):
             content.encode()  # refuses lone surrogates, which are no characters
-            return Text(name, content, ending, beside)
+            return Text(name, content, ending, pair, label)
         zero = content.find(0, 0, BINARY_PROBE)
         if zero >= 0:
             raise BadDocument(name, f"binary: byte {offset + zero} is zero, which no text has")
-        return Text(name, content.decode(), ending, beside)
+        return Text(name, content.decode(), ending, pair, label)
     except OSError as error:
         raise BadDocument(name, error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
@@ -87,14 +102,11 @@ def read(document: Document) -> Text:
 
 
 def texts(source: DocumentSource) -> Iterator[Text]:
-    """All documents in order that are text and not empty.
-
-    An empty one that a separator ends, such as a blank line, stays: it is part of the file.
-    """
+    """All documents in order that are text and hold something."""
     for document in source.documents(None):
         try:
             text = read(document)
         except BadDocument:
             continue  # `survey` has judged them
-        if text.text or text.ending:
+        if not text.is_nothing:
             yield text

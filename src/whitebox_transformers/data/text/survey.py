@@ -37,18 +37,18 @@ def survey(source: DocumentSource, title: str) -> Survey:
     found, digest = Survey(), blake2b(digest_size=16)
     for document in _with_bar(source, title):
         try:
-            _, text, ending, _ = read(document)
+            text = read(document)
         except BadDocument as fault:
             found.bad.append(fault)
             continue
-        if not text and not ending:
+        if text.is_nothing:
             continue
-        content = text.encode()
+        content = text.text.encode()
         found.documents += 1
-        found.characters += len(text)
-        found.bytes += len(content) + ending
-        found.alphabet.update(text)
-        digest.update(b"%d %d " % (len(content), ending))
+        found.characters += len(text.text)
+        found.bytes += len(content) + text.ending
+        found.alphabet.update(text.text, text.pair or "")
+        digest.update(b"%d %d " % (len(content), text.ending))
         digest.update(content)
     found.digest = digest.hexdigest()
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from whitebox_transformers.data.hub import load_splits
 from whitebox_transformers.data.location import expand
@@ -13,7 +13,7 @@ from whitebox_transformers.data.seeding import permutation
 from whitebox_transformers.data.splits import files_by_split, find_splits
 from whitebox_transformers.data.text.config import TextDataConfig
 from whitebox_transformers.data.text.delimited import DelimitedFile, JsonLines
-from whitebox_transformers.data.text.documents import BadDocument, Document, DocumentSource
+from whitebox_transformers.data.text.documents import BadDocument, Document
 from whitebox_transformers.data.text.files import named_files
 from whitebox_transformers.data.text.rows import Row, Table
 from whitebox_transformers.data.text.stored_rows import HubTable, ParquetTable
@@ -25,57 +25,60 @@ USUAL_TEXT_COLUMNS = ("text", "sentence")
 ESCAPED = range(0xDC80, 0xDD00)
 
 
+class Columns(NamedTuple):
+    """Which columns make a document."""
+
+    text: str
+    pair: str | None = None
+    label: str | None = None
+
+
 class RowDocuments:
     """The rows of tables, one document each; in another order the tables are permuted.
 
     Args:
         tables: With equal columns.
-        text_column: The column of texts; None: the usual one.
-        beside: Columns whose values go with each document.
+        columns: Those of the documents.
 
     Raises:
-        UserError: A table has no such column, or several that may be meant.
+        UserError: A table lacks one of them.
     """
 
-    def __init__(
-        self, tables: Sequence[Table], text_column: str | None, beside: Sequence[str] = ()
-    ) -> None:
-        self.tables = tables
-        self.text_column = text_column or _usual_column(tables[0])
-        self.beside = beside
-        keys = {"data.text_column": self.text_column} | {f"the column {c}": c for c in beside}
+    def __init__(self, tables: Sequence[Table], columns: Columns) -> None:
+        self.tables, self.columns = tables, columns
         for table in tables:
-            for key, column in keys.items():
-                if column not in table.columns:
+            for role, column in columns._asdict().items():
+                if column is not None and column not in table.columns:
+                    key = "text_pair" if role == "pair" else role
                     raise UserError(
-                        f"{table.where} has no column {column!r} ({key}); it has: "
+                        f"{table.where} has no column {column!r} (data.{key}_column); it has: "
                         f"{', '.join(table.columns)}"
                     )
 
     def documents(self, seed: int | None) -> Iterator[Document]:
-        """All rows that hold something; a row that cannot be read is a document with a fault."""
+        """All rows; one that cannot be read is a document with a fault."""
         count = len(self.tables)
         order = range(count) if seed is None else permutation(count, "tables", seed).tolist()
-        columns = [self.text_column, *self.beside]
+        asked = [column for column in self.columns if column is not None]
         for table in (self.tables[place] for place in order):
-            for row in table.rows(columns, seed):
-                yield self._document(row)
+            for row in table.rows(asked, seed):
+                yield self._document(row, asked)
 
-    def _document(self, row: Row) -> Document:
+    def _document(self, row: Row, asked: list[str]) -> Document:
         if row.fault is not None:
             return Document(row.name, row.name, row.fault)
-        text, *beside = row.values
-        content = text_of(text, self.text_column, row.name)
-        key = blake2b(repr((text, beside)).encode("utf-8", "replace"), digest_size=16).hexdigest()
-        return Document(row.name, key, content, beside=tuple(beside))
+        values: dict[str | None, Any] = dict(zip(asked, row.values, strict=True))
+        text, pair, label = (values.get(column) for column in self.columns)
+        key = blake2b(repr((text, pair)).encode("utf-8", "replace"), digest_size=16).hexdigest()
+        content = text_of(text, self.columns.text, row.name)
+        second = self.columns.pair and text_of(pair, self.columns.pair, row.name)
+        return Document(row.name, key, content, pair=second, label=label)
 
 
-def text_of(value: Any, column: str, name: str) -> str | bytes | BadDocument:
+def text_of(value: Any, column: str, name: str) -> str | BadDocument:
     """A value as a text, or why it is none."""
     if value is None:
         return BadDocument(name, f"there is no text under {column!r}")
-    if isinstance(value, bytes):
-        return value
     if not isinstance(value, str):
         return BadDocument(name, f"{column!r} holds a {type(value).__name__}; a text is expected")
     try:
@@ -87,26 +90,6 @@ def text_of(value: Any, column: str, name: str) -> str | bytes | BadDocument:
                 name, f"not UTF-8: {column!r} has byte {code - 0xDC00:#04x} at {error.start}"
             )
     return value
-
-
-def open_tables(data: TextDataConfig) -> dict[str, DocumentSource]:
-    """Sources by role: the table files that ``data.path`` and its companions name.
-
-    Raises:
-        UserError: No such file, one of another kind, a damaged one, or a missing column.
-    """
-    return {role: RowDocuments(tables, data.text_column) for role, tables in
-            table_files(data).items()}  # fmt: skip
-
-
-def open_hub_texts(data: TextDataConfig) -> dict[str, DocumentSource]:
-    """Sources by role: the splits of a data set.
-
-    Raises:
-        UserError: It cannot be loaded, or a column is missing.
-    """
-    return {role: RowDocuments(tables, data.text_column) for role, tables in
-            hub_tables(data).items()}  # fmt: skip
 
 
 def hub_tables(data: TextDataConfig) -> dict[str, list[Table]]:
@@ -150,7 +133,14 @@ def _table(path: Path, data: TextDataConfig) -> Table:
     return kinds[ending](path)
 
 
-def _usual_column(table: Table) -> str:
+def text_column(table: Table, asked: str | None) -> str:
+    """The column of texts.
+
+    Raises:
+        UserError: The recipe names none, and it is not clear which.
+    """
+    if asked:
+        return asked
     usual = [column for column in USUAL_TEXT_COLUMNS if column in table.columns]
     candidates = usual or (table.columns if len(table.columns) == 1 else [])
     if not candidates:

@@ -13,7 +13,7 @@ import pytest
 
 from whitebox_transformers.data.text import TextDataConfig
 from whitebox_transformers.data.text.documents import read
-from whitebox_transformers.data.text.tables import open_hub_texts, open_tables
+from whitebox_transformers.data.text.sources import open_sources
 from whitebox_transformers.errors import UserError
 
 from .conftest import build, prose
@@ -43,7 +43,7 @@ def write(path: Path, texts: list, column: str = "text", **form) -> Path:
 
 def documents(path: Path, role: str = "train", seed: int | None = None, **keys) -> list[str]:
     config = TextDataConfig(source="table", path=str(path), **keys)
-    return [read(document).text for document in open_tables(config)[role].documents(seed)]
+    return [read(document).text for document in open_sources(config)[role].documents(seed)]
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
@@ -88,7 +88,7 @@ def test_a_data_set_by_name_gives_what_its_files_give(tmp_path):
         write(tmp_path / f"{name}.parquet", part)
     config = TextDataConfig(source="hub", path=str(tmp_path))
     for role, part in (("train", TEXTS[:25]), ("validation", TEXTS[25:])):
-        found = open_hub_texts(config)[role]
+        found = open_sources(config)[role]
         assert [read(document).text for document in found.documents(None)] == part
         names = [document.name for document in found.documents(None)]
         assert names == [f"{tmp_path} {role} row {n}" for n in range(len(part))]
@@ -108,7 +108,7 @@ def test_another_order_holds_the_same_rows(tmp_path, ending):
 
 def test_equal_rows_never_lie_in_two_splits(tmp_path):
     path = write(tmp_path / "t.parquet", TEXTS * 3)
-    data = build(path, source="table", context=8)
+    data = build(path, source="table", context=4)
     found = {}
     for role in ("train", "validation", "test"):
         corpus = getattr(data, role).corpus
@@ -133,7 +133,7 @@ def test_a_missing_column_and_an_unclear_one(tmp_path):
     refused(r"t\.csv: which column holds the texts\? .* it has: number, story", path)
     refused(r"has no column 'txt' \(data\.text_column\); it has: number, story", path,
             text_column="txt")  # fmt: skip
-    assert build(path, source="table", context=4, text_column="story").train
+    assert build(path, source="table", context=2, text_column="story").train
     refused("'number' holds a int; a text is expected", write(tmp_path / "t.parquet", TEXTS),
             text_column="number")  # fmt: skip
 
