@@ -14,7 +14,7 @@ from transformers.cache_utils import (
     DynamicLayer,
     LinearAttentionAndFullAttentionLayer,
     LinearAttentionAndStaticFullAttentionLayer,
-    LinearAttentionCacheLayerMixin,
+    LinearAttentionLayer,
     StaticLayer,
 )
 
@@ -66,7 +66,7 @@ class StaticSubspaceLayer(StaticLayer):
         return self.keys, self.keys
 
 
-class WindowStates(LinearAttentionCacheLayerMixin):
+class WindowStates(LinearAttentionLayer):
     """The last tokens for as many windows as a layer has."""
 
     def update_conv_state(self, conv_states: torch.Tensor, state_idx: int = 0, **kwargs):

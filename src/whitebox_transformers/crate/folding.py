@@ -1,21 +1,24 @@
 """Folded models: the same outputs from fewer products, for inference only."""
 
 import copy
-from collections.abc import Iterable
-from typing import cast
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any, cast, overload
 
 import torch
 from torch import nn
 from transformers.utils.generic import can_return_tuple
 
 from .block import CrateLayer
-from .folded_layers import FoldedLayer
+from .folded_layers import FoldedLayer, folded_parts
 from .masks import bidirectional_mask
 from .modeling_crate import (
     CrateForImageClassification,
     CrateImageClassifierOutput,
     CratePreTrainedModel,
 )
+from .modeling_crate_gpt import CrateGPTForCausalLM
+from .outputs_text import CrateCausalLMOutput
 
 HOW_TO_GO_ON = (
     "A folded model is for inference only: its matrices are products of the trained ones. "
@@ -27,44 +30,20 @@ class FoldedModelError(RuntimeError):
     """A folded model was asked to train, save or record; the message says how to go on."""
 
 
-class FoldedCrateForImageClassification(CratePreTrainedModel):
-    """A classifier folded by :func:`fold`: same logits, fewer operations, inference only.
+class ForInferenceOnly(nn.Module):
+    """What no folded model does, refused with the way on."""
 
-    With class-token pooling the last layer computes the class token alone, since nothing else
-    of it is read.
-    """
-
-    def __init__(self, model: CrateForImageClassification):
-        super().__init__(copy.deepcopy(model.config))
-        self.embeddings = copy.deepcopy(model.crate.embeddings)
-        layers = cast(Iterable[CrateLayer], copy.deepcopy(model.crate.stack.layers))
-        self.layers = nn.ModuleList(FoldedLayer(layer, self.config) for layer in layers)
-        self.classifier = copy.deepcopy(model.classifier)
-        self.requires_grad_(False)
-        super().train(False)
-
-    @can_return_tuple
-    def forward(
-        self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None, **kwargs
-    ) -> CrateImageClassifierOutput:
-        """Score images, (B, channels, height, width) to logits (B, C).
+    def refuse(self, labels: torch.Tensor | None, kwargs: Mapping[str, Any]) -> None:
+        """Refuse labels and requests to record, given to a call.
 
         Raises:
-            FoldedModelError: Labels were given, or a recording was asked for.
+            FoldedModelError: There are any.
         """
         if labels is not None:
             raise FoldedModelError(f"labels were given to a folded model. {HOW_TO_GO_ON}")
         asked = sorted(key for key, on in kwargs.items() if key.startswith("output_") and on)
         if asked:
             raise FoldedModelError(f"{', '.join(asked)} asked of a folded model. {HOW_TO_GO_ON}")
-        by_class_token = self.config.pooling == "cls"
-        z = self.embeddings(pixel_values)
-        mask = bidirectional_mask(self.config, z)
-        for layer in self.layers[:-1]:
-            z = layer(z, mask)
-        z = self.layers[-1](z, mask, first_token_only=by_class_token)
-        feature = z[:, 0] if by_class_token else z.mean(dim=1)
-        return CrateImageClassifierOutput(logits=self.classifier(feature))
 
     def train(self, mode: bool = True):
         """Stay in evaluation mode; asking for training is an error."""
@@ -82,20 +61,98 @@ class FoldedCrateForImageClassification(CratePreTrainedModel):
         """Refused: the folded matrices cannot be unfolded again."""
         raise FoldedModelError(f"save_pretrained() of a folded model. {HOW_TO_GO_ON}")
 
-    # transformers makes this method an attribute, which no method can override by its type.
-    def push_to_hub(self, *args, **kwargs):  # pyright: ignore[reportIncompatibleVariableOverride]
+    def push_to_hub(self, *args, **kwargs):
         """Refused, as saving is."""
         raise FoldedModelError(f"push_to_hub() of a folded model. {HOW_TO_GO_ON}")
 
 
-@torch.no_grad()
+# transformers makes push_to_hub an attribute, which no method can override by its type.
+class FoldedCrateForImageClassification(ForInferenceOnly, CratePreTrainedModel):  # pyright: ignore[reportIncompatibleVariableOverride]
+    """A classifier folded by :func:`fold`: same logits, fewer operations, inference only.
+
+    With class-token pooling the last layer computes the class token alone, since nothing else
+    of it is read.
+    """
+
+    def __init__(self, model: CrateForImageClassification):
+        super().__init__(copy.deepcopy(model.config))
+        self.embeddings = copy.deepcopy(model.crate.embeddings)
+        layers = cast(Iterable[CrateLayer], copy.deepcopy(model.crate.stack.layers))
+        self.layers = nn.ModuleList(FoldedLayer(layer, self.config) for layer in layers)
+        self.classifier = copy.deepcopy(model.classifier)
+        self.requires_grad_(False)
+        self.eval()
+
+    @can_return_tuple
+    def forward(
+        self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None, **kwargs
+    ) -> CrateImageClassifierOutput:
+        """Score images, (B, channels, height, width) to logits (B, C).
+
+        Raises:
+            FoldedModelError: Labels were given, or a recording was asked for.
+        """
+        self.refuse(labels, kwargs)
+        by_class_token = self.config.pooling == "cls"
+        z = self.embeddings(pixel_values)
+        mask = bidirectional_mask(self.config, z)
+        for layer in self.layers[:-1]:
+            z = layer(z, mask)
+        z = self.layers[-1](z, mask, first_token_only=by_class_token)
+        feature = z[:, 0] if by_class_token else z.mean(dim=1)
+        return CrateImageClassifierOutput(logits=self.classifier(feature))
+
+
+class FoldedCrateGPTForCausalLM(ForInferenceOnly, CrateGPTForCausalLM):  # pyright: ignore[reportIncompatibleVariableOverride]
+    """A language model folded by :func:`fold`: same scores, same caches, inference only.
+
+    The model itself, with other steps in its layers; it generates as the original does.
+    """
+
+    def __init__(self, model: CrateGPTForCausalLM):
+        # The weights drawn here would all be replaced.
+        with torch.device("meta"):
+            super().__init__(copy.deepcopy(model.config))
+        # Together, so that tied weights stay tied.
+        copied = copy.deepcopy((model.crate.embeddings, model.crate.norm, model.lm_head))
+        self.crate.embeddings, self.crate.norm, self.lm_head = copied
+        ours, theirs = self.crate.stack.layers, copy.deepcopy(model.crate.stack.layers)
+        for layer, source in zip(ours, cast(Iterable[CrateLayer], theirs), strict=True):
+            layer.compress, layer.sparsify = folded_parts(source, self.config)  # pyright: ignore[reportArgumentType]
+        self.generation_config = copy.deepcopy(model.generation_config)
+        self.requires_grad_(False)
+        self.eval()
+
+    @functools.wraps(CrateGPTForCausalLM.forward)
+    def forward(self, *args, labels: torch.Tensor | None = None, **kwargs) -> CrateCausalLMOutput:
+        self.refuse(labels, kwargs)
+        return super().forward(*args, **kwargs)
+
+
+FOLDED = {
+    CrateForImageClassification: FoldedCrateForImageClassification,
+    CrateGPTForCausalLM: FoldedCrateGPTForCausalLM,
+}
+
+
+@overload
 def fold(
     model: CrateForImageClassification, dtype: torch.dtype | None = None
-) -> FoldedCrateForImageClassification:
-    """A copy of a classifier for inference: fewer products, same logits.
+) -> FoldedCrateForImageClassification: ...
+
+
+@overload
+def fold(
+    model: CrateGPTForCausalLM, dtype: torch.dtype | None = None
+) -> FoldedCrateGPTForCausalLM: ...
+
+
+@torch.no_grad()
+def fold(model, dtype=None):
+    """A copy of a classifier or a causal language model for inference: fewer products, same scores.
 
     Args:
-        model: The classifier; left unchanged.
+        model: The model; left unchanged.
         dtype: Type of the folded weights, e.g. ``torch.bfloat16``; by default the model's own.
 
     Returns:
@@ -103,17 +160,22 @@ def fold(
 
     Raises:
         FoldedModelError: The model is folded already.
-        TypeError: Not a CRATE image classifier.
+        TypeError: Neither of the two.
     """
-    if isinstance(model, FoldedCrateForImageClassification):
+    if isinstance(model, ForInferenceOnly):
         raise FoldedModelError(f"fold() was given a folded model. {HOW_TO_GO_ON}")
-    if not isinstance(model, CrateForImageClassification):
-        raise TypeError(
-            f"fold() was given {type(model).__name__}; it folds CrateForImageClassification."
-        )
-    folded = FoldedCrateForImageClassification(model)
-    nn.Module.to(folded, model.device, dtype or model.dtype)
-    return folded
+    for kind, folded_kind in FOLDED.items():
+        if isinstance(model, kind):
+            folded = folded_kind(model)
+            nn.Module.to(folded, model.device, dtype or model.dtype)
+            return folded
+    names = " and ".join(kind.__name__ for kind in FOLDED)
+    raise TypeError(f"fold() was given {type(model).__name__}; it folds {names}.")
 
 
-__all__ = ["FoldedCrateForImageClassification", "FoldedModelError", "fold"]
+__all__ = [
+    "FoldedCrateForImageClassification",
+    "FoldedCrateGPTForCausalLM",
+    "FoldedModelError",
+    "fold",
+]
