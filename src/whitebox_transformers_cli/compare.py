@@ -21,20 +21,17 @@ def compare(recipe: RecipeName, overrides: Overrides = None, smoke: Smoke = Fals
     Then every layer of the white box is measured and a page is written. Arms that are finished
     are not trained again.
     """
-    from whitebox_transformers.report.inspect import INSPECTED_TASKS, inspect
+    from whitebox_transformers.report.inspect import inspect
     from whitebox_transformers.training.compare import compare as carry_out
     from whitebox_transformers_cli.tables import print_table
 
     pair = carry_out(chosen_recipe(recipe, overrides, smoke))
-    page = None
-    if pair.task.name in INSPECTED_TASKS:
-        page = inspect(pair.rows[0].result.folder, comparison=pair).html
+    inspected = inspect(pair.rows[0].result.folder, comparison=pair)
     print_table(_title(pair), _columns(pair), [_cells(pair, row) for row in pair.rows])
     typer.echo(f"First -> last layer, means over validation {pair.task.unit}.")
     typer.echo("Compression: R^c in nats, `published` convention, at the layer's input.")
     typer.echo("Non-zero share: entries of the layer's output that are not zero.")
-    if page is not None:
-        typer.echo(f"page: {page}")
+    typer.echo(f"page: {inspected.html}")
 
 
 def _title(pair: Comparison) -> str:

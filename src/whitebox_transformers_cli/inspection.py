@@ -15,12 +15,16 @@ def inspect(
     more_images: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     images: Annotated[
         list[Path] | None,
+        typer.Option("--images", metavar="IMAGE...", help="Of a run on images: show these files."),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
         typer.Option(
-            "--images", metavar="IMAGE...", help="Show attention and prediction for these files."
+            "--text", metavar="TEXT", help="Of a run on text: show this one; may be repeated."
         ),
     ] = None,
     samples: Annotated[
-        int, typer.Option("--samples", min=1, help="Images per split to measure.")
+        int, typer.Option("--samples", min=1, help="Samples per split to measure.")
     ] = 256,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write; RUN/inspection if left out.")
@@ -34,7 +38,7 @@ def inspect(
 
     # An option takes one value, so the later ones of `--images a.png b.png` arrive as arguments.
     chosen = [*(images or []), *(more_images or [])]
-    result = look_inside(run, images=chosen or None, samples=samples, out=out)
+    result = look_inside(run, images=chosen or None, samples=samples, out=out, texts=text)
     for reason in result.left_out:
         typer.echo(f"left out: {reason}", err=True)
     typer.echo(f"numbers: {result.json}")

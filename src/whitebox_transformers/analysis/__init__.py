@@ -3,7 +3,7 @@
 Nothing here draws; `whitebox_transformers.report` turns these numbers into figures.
 """
 
-from .attention import class_attention
+from .attention import attention_rows, class_attention
 from .coherence import dictionary_coherence, subspace_coherence, token_coherence
 from .intervene import Coefficient, Head, Step, intervene
 from .layer_report import LayerCurve, LayerReport
@@ -22,6 +22,7 @@ __all__ = [
     "LayerReport",
     "NeuronStudy",
     "Step",
+    "attention_rows",
     "available_measures",
     "class_attention",
     "dictionary_coherence",

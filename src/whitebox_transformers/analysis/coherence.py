@@ -8,6 +8,7 @@ Legend: N tokens, D width, K heads, P head width, M atoms.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -127,28 +128,31 @@ def dictionary_minus_identity(model: nn.Module, layer: int) -> Tensor:
 
 
 def token_coherence(
-    model: PreTrainedModel, pixel_values: Tensor, size: int = 50, seed: int = 0
+    model: PreTrainedModel, sample: Tensor | Mapping[str, Tensor], size: int = 50, seed: int = 0
 ) -> list[Coherence]:
-    """``|Z^T Z|`` of unit-length tokens of one image, on one random block of tokens.
+    """``|Z^T Z|`` of unit-length tokens of one sample, on one random block of tokens.
 
     Args:
         model: A CRATE model, or a black box that returns ``hidden_states``.
-        pixel_values: One image (1, channels, height, width).
-        size: Tokens in the block; all of them if the image has fewer.
+        sample: One image (1, channels, height, width), or the model's arguments for one sample.
+        size: Tokens in the block; all of them if the sample has fewer.
         seed: Seed of the draw. Every layer shows the same tokens.
 
     Returns:
-        One (size, size) matrix per Z^0 .. Z^L: the embedding, then every layer's output.
+        One (size, size) matrix per Z^0 .. Z^L: the embedding, then every layer's output, the last
+        one after a final LayerNorm where the model's hidden states are.
         Summary: ``mean`` off-diagonal value.
 
     Raises:
-        UserError: More or less than one image, or a folded model.
+        UserError: More or less than one sample, or a folded model.
     """
     white_box_layers(model)  # refuses a folded model
-    if len(pixel_values) != 1:
-        raise UserError(f"token_coherence shows one image; {len(pixel_values)} were given")
+    given = sample if isinstance(sample, Mapping) else {model.main_input_name: sample}
+    inputs = {key: value.to(model.device) for key, value in given.items()}
+    if (count := len(next(iter(inputs.values())))) != 1:
+        raise UserError(f"token_coherence shows one sample; {count} were given")
     with evaluating(model), torch.inference_mode():
-        states = model(pixel_values.to(model.device), output_hidden_states=True).hidden_states
+        states = model(**inputs, output_hidden_states=True).hidden_states
     tokens = states[0].shape[1]
     shown = _draw(tokens, min(size, tokens), seed)
     return [_token_block(z[0, shown.to(z.device)]) for z in states]

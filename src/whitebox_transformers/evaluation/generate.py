@@ -12,6 +12,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.language_model import LanguageModel
+from whitebox_transformers.evaluation.tokens import encoding_of
 
 TOKENS = 200
 
@@ -98,7 +99,7 @@ def prepare_prompt(
         )
     if new_tokens is not None and new_tokens < 1:
         raise UserError(f"{new_tokens} tokens were asked for; expected at least 1")
-    numbers = language.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    numbers = encoding_of(language.tokenizer, text)["input_ids"]
     tokens = [*language.opening, *numbers] or _beginning(language)
     longest = language.context
     if longest is None:

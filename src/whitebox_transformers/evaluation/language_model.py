@@ -23,6 +23,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.evaluation.tokens import tokens_around
 from whitebox_transformers.training.progress import without_bars
 from whitebox_transformers.training.run_folder import RunFolder
 
@@ -56,12 +57,12 @@ class LanguageModel:
     @property
     def opening(self) -> list[int]:
         """Tokens that the tokenizer itself puts before a text, such as ``<s>``."""
-        return _around(self.tokenizer)[0]
+        return tokens_around(self.tokenizer)[0]
 
     @property
     def closing(self) -> list[int]:
         """Tokens that the tokenizer itself puts after a text, such as ``[SEP]``."""
-        return _around(self.tokenizer)[1]
+        return tokens_around(self.tokenizer)[1]
 
 
 def load_language_model(name: str | Path, device: str | None = None) -> LanguageModel:
@@ -171,15 +172,6 @@ def _tokenizer(source: str, name: str) -> PreTrainedTokenizerFast:
             "token is; expected a tokenizer of the tokenizers library (tokenizer.json)"
         )
     return tokenizer
-
-
-def _around(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    framed = tokenizer("a")["input_ids"]
-    for start in range(len(framed) - len(bare) + 1):
-        if framed[start : start + len(bare)] == bare:
-            return framed[:start], framed[start + len(bare) :]
-    return [], []
 
 
 def _device() -> torch.device:

@@ -25,6 +25,7 @@ from whitebox_transformers.evaluation.token_losses import (
     causal_losses,
     masked_losses,
 )
+from whitebox_transformers.evaluation.tokens import encoding_of
 
 MASKED_SHARE = 0.15
 # exp() of anything larger is not a float.
@@ -145,7 +146,7 @@ def checked_windows(
 
 def encode(language: LanguageModel, text: str, last_word: bool = False) -> EncodedText:
     """One text as tokens, with the bytes that its predictions stand for."""
-    encoding = language.tokenizer(text, add_special_tokens=False, verbose=False)
+    encoding = encoding_of(language.tokenizer, text)
     numbers = encoding["input_ids"]
     opening = language.opening if language.kind == "causal" else []
     # A causal model without an opening token reads the first token and predicts from there on.

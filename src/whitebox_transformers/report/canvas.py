@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 140
+MOST_IN_A_ROW = 6
 _STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -63,6 +65,27 @@ def legend_beneath(figure: Figure, columns: int, title: str | None = None) -> No
         fontsize="small",
         alignment="left",
     )
+
+
+def panels_of(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A grid of panels without axes, at most six in a row."""
+    columns = min(count, MOST_IN_A_ROW)
+    rows = math.ceil(count / columns)
+    figure = figure_of(max(width * columns + 0.8, 4.0), height * rows + 0.6)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for panel in panels:
+        panel.set_axis_off()
+    return figure, panels
+
+
+def heading(figure: Figure, text: str) -> None:
+    """The title of a figure, on its left."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11, fontweight="bold")
+
+
+def literal(text: str) -> str:
+    """Names given by users, with dollar signs that do not start a formula."""
+    return text.replace("$", r"\$")
 
 
 def save(figure: Figure, path: Path) -> Path:

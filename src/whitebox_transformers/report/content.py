@@ -6,11 +6,14 @@ Text may contain mathematics between dollar signs in matplotlib's notation (see 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+Shown = Literal["images", "texts"]
 Role = Literal["train", "validation", "control", "step", "model", "baseline"]
 
 
@@ -101,6 +104,27 @@ class AttentionOfImage:
 
 
 @dataclass(frozen=True)
+class AttentionOfText:
+    """Attention of one token of a text to all of them.
+
+    Attributes:
+        name: Where the text is from.
+        pieces: The text, token by token.
+        query: Place of the token that attends, from 0.
+        maps: Layer number from 1 -> weights (K, N), each head summing to 1.
+        control: The same for the untrained control, at ``layer`` only.
+        layer: The layer shown first.
+    """
+
+    name: str
+    pieces: list[str]
+    query: int
+    maps: dict[int, np.ndarray]
+    layer: int
+    control: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The most probable classes of one image, best first."""
 
@@ -108,6 +132,44 @@ class Prediction:
     picture: np.ndarray
     ranking: list[tuple[str, float]]
     truth: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, without the picture."""
+        return {"image": self.name, "label": self.truth, "ranking": dict(self.ranking)}
+
+
+@dataclass(frozen=True)
+class TextPrediction:
+    """The most probable tokens or classes of one text, best first.
+
+    Attributes:
+        name: Where the text is from.
+        pieces: The text, token by token.
+        query: Place of the token that was hidden; None where something follows the text, or all of
+            it is classified.
+        ranking: Tokens or classes with their probability; tokens may look alike.
+        truth: What it was, if known.
+        surprise: For every token, minus the logarithm of its probability after those before it,
+            in nats; ``nan`` for the first. Empty if the model does not predict one by one.
+    """
+
+    name: str
+    pieces: list[str]
+    query: int | None
+    ranking: list[tuple[str, float]]
+    truth: str | None = None
+    surprise: list[float] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the surprise of a first token is None."""
+        return {
+            "text": self.name,
+            "tokens": self.pieces,
+            "hidden": self.query,
+            "label": self.truth,
+            "ranking": [list(entry) for entry in self.ranking],
+            "surprise_nats": [None if math.isnan(value) else value for value in self.surprise],
+        }
 
 
 @dataclass(frozen=True)
@@ -141,9 +203,10 @@ class Report:
         facts: Short label and value pairs shown at the top.
         findings: Sentences that state measured values.
         sections: Charts and heatmaps in reading order.
-        attention: One entry per image; empty if the model has no class token.
+        shown: What the examples are; decides what ``attention`` and ``predictions`` hold.
+        attention: One entry per example; empty if the layers have no attention.
         attention_words: What the attention maps show, and how they were computed.
-        predictions: One entry per image.
+        predictions: One entry per example.
         table: A table shown before the sections, e.g. of a comparison.
         provenance: What is needed to repeat the measurement.
         warnings: Whatever was left out, with the reason.
@@ -154,9 +217,10 @@ class Report:
     facts: list[tuple[str, str]] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
-    attention: list[AttentionOfImage] = field(default_factory=list)
+    shown: Shown = "images"
+    attention: Sequence[AttentionOfImage] | Sequence[AttentionOfText] = ()
     attention_words: str = ""
-    predictions: list[Prediction] = field(default_factory=list)
+    predictions: Sequence[Prediction] | Sequence[TextPrediction] = ()
     table: Table | None = None
     provenance: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

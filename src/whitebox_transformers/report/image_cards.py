@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
 from whitebox_transformers.report.content import AttentionOfImage, Prediction
+from whitebox_transformers.report.layer_slider import layer_slider
 from whitebox_transformers.report.notation import to_html
 from whitebox_transformers.report.pictures import PHOTO_FROM, data_uri, heatmap_uri
 
@@ -24,7 +26,7 @@ PREDICTIONS_SHOW = (
 )
 
 
-def draw_attention(images: list[AttentionOfImage], words: str) -> str:
+def draw_attention(images: Sequence[AttentionOfImage], words: str) -> str:
     """The chapter of class-token attention: a slider for the layer, one figure per image."""
     if not images:
         return ""
@@ -43,7 +45,7 @@ def draw_attention(images: list[AttentionOfImage], words: str) -> str:
     )
 
 
-def draw_predictions(predictions: list[Prediction]) -> str:
+def draw_predictions(predictions: Sequence[Prediction]) -> str:
     """The chapter of predictions: one card per image."""
     if not predictions:
         return ""
@@ -54,7 +56,7 @@ def draw_predictions(predictions: list[Prediction]) -> str:
     )
 
 
-def _layers_that_fit(images: list[AttentionOfImage]) -> list[int]:
+def _layers_that_fit(images: Sequence[AttentionOfImage]) -> list[int]:
     """All layers if their maps stay small together, else the shown one and evenly spaced others."""
     layers = sorted(images[0].maps)
     bytes_per_layer = sum(image.maps[image.layer].size * 2 + 400 for image in images)
@@ -72,16 +74,11 @@ def _map_uri(values: np.ndarray) -> str:
 
 
 def _controls(layers: list[int], first: int) -> str:
-    slider = (
-        f'<label>Layer <input id="attention-layer" type="range" min="0" max="{len(layers) - 1}" '
-        f'value="{first}" aria-valuetext="layer {layers[first]}"><output>{layers[first]}</output>'
-        "</label>"
-    )
     mix = (
         '<label>Show the image beneath <input id="attention-mix" type="range" min="15" max="100" '
         'value="100" dir="rtl"></label>'
     )
-    return f'<div class="controls" hidden>{slider}{mix}</div>'
+    return f'<div class="controls" hidden>{layer_slider(layers, first)}{mix}</div>'
 
 
 def _attention_figure(image: AttentionOfImage, uris: list[str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import AutoImageProcessor, PreTrainedModel
+from transformers import PreTrainedModel
 
 from whitebox_transformers.analysis.layers import white_box_layers
 from whitebox_transformers.analysis.layerwise import untrained
@@ -19,17 +19,8 @@ from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.finished_run import load_run
 from whitebox_transformers.extras import require
 from whitebox_transformers.report.content import Report, Section
-from whitebox_transformers.report.examples import (
-    examples_from_files,
-    examples_from_validation,
-    picture_of,
-)
 from whitebox_transformers.report.figures import write_figures
-from whitebox_transformers.report.image_results import (
-    attention_of,
-    attention_words,
-    predictions_of,
-)
+from whitebox_transformers.report.galleries import gallery_of
 from whitebox_transformers.report.layer_charts import findings, layer_sections, training_section
 from whitebox_transformers.report.layer_study import LayerStudy, study_layers
 from whitebox_transformers.report.page import render_page
@@ -41,6 +32,7 @@ from whitebox_transformers.report.run_charts import (
 from whitebox_transformers.report.structure import structure_section
 from whitebox_transformers.tasks import task_of
 from whitebox_transformers.tasks.recipe import Recipe
+from whitebox_transformers.tasks.text import TextRecipe
 from whitebox_transformers.training.files import read_json, write_json, write_text
 from whitebox_transformers.training.keepsakes import kept_weights
 from whitebox_transformers.training.provenance import provenance
@@ -49,12 +41,13 @@ from whitebox_transformers.training.run_folder import RunFolder, find_run
 if TYPE_CHECKING:
     from whitebox_transformers.training.compare import Comparison
 
-INSPECTED_TASKS = ("image-classification",)
-SHOWN_IMAGES = 4
-MOST_IMAGES_ON_PAGE = 12
+SHOWN = 4
+MOST_ON_PAGE = 12
+# Of images, and tokens of texts; samples in a batch.
+BATCH, BATCH_TOKENS = 32, 4096
 WHITE_BOX = (
     "What every layer of this model does to its tokens, measured on training and validation "
-    "images and set beside the same network with untrained weights."
+    "{unit} and set beside the same network with untrained weights."
 )
 BLACK_BOX = (
     "This model is a black box: without subspaces and dictionary there is no $R^c$ to measure. "
@@ -71,7 +64,7 @@ class InspectionResult:
         json: Every number, with definitions and provenance.
         pngs: The figures.
         html: The page, one self-contained file.
-        left_out: Images that could not be used, with the reason.
+        left_out: Images that could not be used, or examples that the page has no room for.
     """
 
     json: Path
@@ -87,59 +80,67 @@ def inspect(
     out: str | Path | None = None,
     device: str | None = None,
     comparison: Comparison | None = None,
+    texts: Sequence[str] | None = None,
 ) -> InspectionResult:
     """Measure what every layer of a finished run does, beside an untrained control.
 
     Args:
         run_dir: Run folder.
-        images: Files whose attention and predictions are shown; a few validation images if None.
-        samples: Images per split that are measured.
+        images: Of a run on images, files whose attention and predictions are shown; a few
+            validation images if None.
+        samples: Samples per split that are measured.
         out: Folder to write; ``inspection`` in the run folder if None.
         device: Where to compute, e.g. ``"cpu"``; as the run's recipe says if None.
         comparison: The pair this run is the white box of; puts its table on the page.
+        texts: Of a run on text, texts whose attention and predictions are shown; pieces of a few
+            validation samples if None.
 
     Raises:
-        UserError: No finished run there, no usable image among ``images``, or data not found.
+        UserError: No finished run there, no usable image among ``images``, a text that is empty or
+            too long, or data not found.
         MissingExtra: matplotlib or Pillow is not installed.
     """
     for module in ("matplotlib", "PIL"):
         require(module, extra="analysis")
     if samples < 1:
-        raise UserError(f"samples={samples} must be at least 1: images per split to measure")
+        raise UserError(f"samples={samples} must be at least 1: samples per split to measure")
     folder = find_run(run_dir)
     model, recipe = load_run(run_dir)
-    if recipe.task not in INSPECTED_TASKS:
-        raise UserError(
-            f"{run_dir} is a run of {recipe.task}; a page is made of {', '.join(INSPECTED_TASKS)}"
-        )
     if device:
         nn.Module.to(model, torch.device(device))
-    processor = AutoImageProcessor.from_pretrained(folder.path)
-    examples, left_out = examples_from_files(images, processor) if images else ([], [])
-    data, _ = task_of(recipe).prepare(recipe)
-    examples = examples or examples_from_validation(data, SHOWN_IMAGES, recipe.seed)
+    gallery, data = gallery_of(folder, recipe, images, texts, SHOWN)
     control = untrained(model, recipe.seed)
 
     kept = kept_weights(folder.kept)
-    study = study_layers(model, control, data, kept, samples, recipe.seed)
-    structure, coherence = structure_section(model, control, examples[0], recipe.seed)
-    pictures = [picture_of(example, processor) for example in examples]
+    study = study_layers(model, control, data, kept, samples, _batch_size(recipe), recipe.seed)
+    structure, coherence = structure_section(model, control, gallery, recipe.seed)
     record = _record(folder, recipe, study)
+    white_box = WHITE_BOX.replace("{unit}", task_of(recipe).unit)
     report = Report(
         title=recipe.name,
-        subtitle=WHITE_BOX if white_box_layers(model) else BLACK_BOX,
+        subtitle=white_box if white_box_layers(model) else BLACK_BOX,
         facts=_facts(folder, recipe, model, study),
         findings=findings(study.curves()),
         sections=[*_sections(folder, recipe, study, comparison), structure],
-        attention=attention_of(model, control, examples, pictures),
-        attention_words=attention_words(model),
-        predictions=predictions_of(model, examples, pictures),
+        shown=gallery.shown,
+        attention=gallery.attention(model, control),
+        attention_words=gallery.attention_words(model),
+        predictions=gallery.predictions(model),
         table=comparison_table(comparison) if comparison else None,
         provenance=_provenance_rows(record),
-        warnings=left_out,
+        warnings=gallery.left_out,
     )
-    numbers = study.to_json() | {"coherence": coherence} | _predictions(report)
+    predictions = {"predictions": [item.to_json() for item in report.predictions]}
+    numbers = study.to_json() | {"coherence": coherence} | predictions
     return _write(report, record | numbers, Path(out or folder.path / "inspection").expanduser())
+
+
+def _batch_size(recipe: Recipe) -> int:
+    """Samples of one batch, so that it takes a moderate amount of memory."""
+    if not isinstance(recipe, TextRecipe):
+        return BATCH
+    task = task_of(recipe)
+    return max(1, min(BATCH, BATCH_TOKENS // (recipe.context or task.room(recipe))))
 
 
 def _write(report: Report, numbers: dict[str, Any], folder: Path) -> InspectionResult:
@@ -151,18 +152,18 @@ def _write(report: Report, numbers: dict[str, Any], folder: Path) -> InspectionR
 
 
 def _that_fits(report: Report) -> Report:
-    """The report with its first images only, if there are many."""
+    """The report with its first examples only, if there are many."""
     count = len(report.predictions)
-    if count <= MOST_IMAGES_ON_PAGE:
+    if count <= MOST_ON_PAGE:
         return report
     note = (
-        f"{count - MOST_IMAGES_ON_PAGE} of {count} images, to keep this page small; "
-        "their attention maps are in the PNG files, their predictions in layers.json"
+        f"{count - MOST_ON_PAGE} of {count} {report.shown}, to keep this page small; "
+        "their attention is in the PNG files, their predictions in layers.json"
     )
     return replace(
         report,
-        attention=report.attention[:MOST_IMAGES_ON_PAGE],
-        predictions=report.predictions[:MOST_IMAGES_ON_PAGE],
+        attention=report.attention[:MOST_ON_PAGE],
+        predictions=report.predictions[:MOST_ON_PAGE],
         warnings=[*report.warnings, note],
     )
 
@@ -239,12 +240,3 @@ def _provenance_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("Versions", versions),
     ]
     return rows + [(f"Measure {key}", text) for key, text in record["conventions"].items()]
-
-
-def _predictions(report: Report) -> dict[str, Any]:
-    return {
-        "predictions": [
-            {"image": item.name, "label": item.truth, "ranking": dict(item.ranking)}
-            for item in report.predictions
-        ]
-    }

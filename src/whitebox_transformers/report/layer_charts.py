@@ -112,11 +112,11 @@ _SPARSITY = [
         "nonzero-share",
         "Share of coefficients that are not zero",
         "non-zero share (0 to 1)",
-        r"$\Vert Z^{\ell+1}\Vert_0/(dN)$: exact non-zeros of the layer's output, class token "
-        "included, averaged over samples.",
+        r"$\Vert Z^{\ell+1}\Vert_0/(dN)$: exact non-zeros of the layer's output, all tokens "
+        "counted, averaged over samples.",
         "Sparsification lowers this with depth. An untrained network zeroes many entries too, so "
         "only the gap to the control was learned. A rise in the last layer is common: the linear "
-        "classifier reads it.",
+        "head reads it.",
     ),
     _Quantity(
         "nonzero-share-codes",

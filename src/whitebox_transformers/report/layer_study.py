@@ -20,8 +20,6 @@ from whitebox_transformers.data.protocol import Sample, Split, Splits, length_of
 from whitebox_transformers.report.layer_charts import Curves
 from whitebox_transformers.training.files import read_weights
 
-BATCH = 32
-
 
 @dataclass(frozen=True)
 class LayerStudy:
@@ -60,6 +58,7 @@ def study_layers(
     data: Splits,
     kept: list[tuple[int, Path]],
     samples: int,
+    batch_size: int,
     seed: int,
 ) -> LayerStudy:
     """Stream the same samples through every set of weights; memory holds one batch.
@@ -70,13 +69,16 @@ def study_layers(
         data: Splits; training samples are measured without augmentation.
         kept: Steps and weight files, from ``kept_weights``.
         samples: Samples per split, drawn with ``seed``; of a stream, the first ones.
+        batch_size: Samples in memory at once.
         seed: Seed of the draw.
     """
     splits = {"train": data.train_plain, "validation": data.validation}
 
     def look(network: PreTrainedModel, split: str, whose: str) -> LayerReport:
         title = f"{whose}, {split}"
-        return measure(network, _batches(splits[split], samples, seed, title))
+        batches = _batches(splits[split], samples, batch_size, seed, title)
+        # Without its head, whose scores of a whole vocabulary nobody looks at.
+        return measure(network.base_model, batches)
 
     trained = {split: look(model, split, "trained") for split in splits}
     untrained = {split: look(control, split, "untrained") for split in splits}
@@ -88,16 +90,18 @@ def study_layers(
     return LayerStudy(trained, untrained, checkpoints)
 
 
-def _batches(split: Split, samples: int, seed: int, title: str) -> Iterator[Sample]:
+def _batches(
+    split: Split, samples: int, batch_size: int, seed: int, title: str
+) -> Iterator[Sample]:
     """Batches of ``samples`` samples (all if there are fewer), with a progress bar."""
     length, chosen = length_of(split), None
     if length is not None:
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(length, generator=generator)[:samples].tolist()
         samples = len(chosen)
-    loader = evaluation_batches(split, BATCH, only=chosen)
+    loader = evaluation_batches(split, batch_size, only=chosen)
     with tqdm(total=samples, desc=title, unit="sample", leave=False) as bar:
-        for batch in islice(loader, -(-samples // BATCH)):
+        for batch in islice(loader, -(-samples // batch_size)):
             kept = {key: value[: samples - bar.n] for key, value in batch.items()}
             yield kept
             bar.update(len(next(iter(kept.values()))))

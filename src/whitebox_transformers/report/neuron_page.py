@@ -5,7 +5,6 @@ Everything can be read without the script, which only sorts, filters and moves t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -15,13 +14,12 @@ from whitebox_transformers.analysis.neurons import Excerpt
 from whitebox_transformers.report.axes import number
 from whitebox_transformers.report.chart_cards import draw_section
 from whitebox_transformers.report.content import Section
+from whitebox_transformers.report.marked_text import marked
 from whitebox_transformers.report.neuron_view import NeuronView, Summary, interval_names
 from whitebox_transformers.report.notation import to_html
 from whitebox_transformers.report.page import asset, document, facts_list, provenance_section
 from whitebox_transformers.report.token_text import TokenText
 
-# Shades of a token by the size of the coefficient at it.
-SHADES = 9
 PREVIEW = 5
 BAR_WIDTH, BAR_HEIGHT = 7, 46
 
@@ -167,25 +165,8 @@ def _excerpts(title: str, excerpts: list[Excerpt], largest: float, text: TokenTe
 
 def _marked(excerpt: Excerpt, largest: float, text: TokenText) -> str:
     """The excerpt's text; a token at which the coefficient is active is a mark with its value."""
-    pieces = []
-    for place, (token, value) in enumerate(zip(excerpt.tokens, excerpt.values, strict=True)):
-        piece = escape(text.visible(token))
-        shade = _shade(value, largest)
-        if not shade:
-            pieces.append(piece)
-            continue
-        kind = f"{'m' if value > 0 else 'n'}{shade}"
-        if place == excerpt.token - excerpt.begin:
-            kind += " at"
-        pieces.append(f'<mark class="{kind}" title="{number(value)}">{piece}</mark>')
-    return "".join(pieces)
-
-
-def _shade(value: float, largest: float) -> int:
-    """0 for nothing, 1 to ``SHADES`` otherwise."""
-    if not value or not largest:
-        return 0
-    return min(SHADES, math.ceil(SHADES * abs(value) / largest))
+    pieces = [text.visible(token) for token in excerpt.tokens]
+    return marked(pieces, excerpt.values, largest, excerpt.token - excerpt.begin)
 
 
 def _effects(view: NeuronView, report: NeuronReport) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from html import escape
 from importlib.resources import files
+from typing import Any
 
+from whitebox_transformers.report import image_cards, text_cards
 from whitebox_transformers.report.chart_cards import draw_section, draw_table
 from whitebox_transformers.report.content import Report
-from whitebox_transformers.report.image_cards import draw_attention, draw_predictions
 from whitebox_transformers.report.notation import to_html, to_text
 from whitebox_transformers.report.palette import style_sheet
 
@@ -77,15 +78,20 @@ def _navigation(report: Report) -> str:
     return f'<nav aria-label="Chapters"><ul>{links}</ul></nav>'
 
 
+# What draws the examples of a report.
+_CARDS: dict[str, Any] = {"images": image_cards, "texts": text_cards}
+
+
 def _main(report: Report) -> str:
+    cards = _CARDS[report.shown]
     return "".join(
         [
             _sentences("findings", "What was measured", report.findings),
             _sentences("warnings", "Left out", report.warnings),
             draw_table(report.table) if report.table else "",
             *map(draw_section, report.sections),
-            draw_attention(report.attention, report.attention_words),
-            draw_predictions(report.predictions),
+            cards.draw_attention(report.attention, report.attention_words),
+            cards.draw_predictions(report.predictions),
             provenance_section(report.provenance),
         ]
     )

@@ -17,13 +17,13 @@ from whitebox_transformers.analysis.layers import white_box_layers
 from whitebox_transformers.crate.mssa import MSSA
 from whitebox_transformers.report.axes import number
 from whitebox_transformers.report.content import Heatmap, HeatmapGrid, Section
-from whitebox_transformers.report.examples import Example
+from whitebox_transformers.report.gallery import Gallery
 
 LARGEST = 128
 
 
 def structure_section(
-    model: PreTrainedModel, control: PreTrainedModel, example: Example, seed: int
+    model: PreTrainedModel, control: PreTrainedModel, gallery: Gallery, seed: int
 ) -> tuple[Section, dict[str, Any]]:
     """Heatmaps of every layer, and their summaries for the JSON file.
 
@@ -39,7 +39,7 @@ def structure_section(
         grids.append(_subspaces(model, control, len(layers), shape, seed, summaries))
     if layers and layers[0].sparsify is not None and hasattr(layers[0].sparsify.ista, "dictionary"):
         grids.append(_dictionaries(model, control, len(layers), seed, summaries))
-    grids.append(_tokens(model, control, example, seed, summaries))
+    grids.append(_tokens(model, control, gallery, seed, summaries))
     introduction = (
         "The derivation assumes incoherent subspaces and an incoherent dictionary; nothing in "
         "training enforces either. Cosines of 0 mean orthogonal, 1 the same direction."
@@ -105,12 +105,13 @@ def _dictionaries(
 def _tokens(
     model: PreTrainedModel,
     control: PreTrainedModel,
-    example: Example,
+    gallery: Gallery,
     seed: int,
     summaries: dict[str, Any],
 ) -> HeatmapGrid:
-    found = token_coherence(model, example.pixel_values, seed=seed)
-    fresh = token_coherence(control, example.pixel_values, seed=seed)[-1]
+    name, sample = gallery.first()
+    found = token_coherence(model, sample, seed=seed)
+    fresh = token_coherence(control, sample, seed=seed)[-1]
     summaries["tokens"] = [coherence.summary for coherence in found]
     summaries["tokens_control_output"] = fresh.summary
     items = [_heatmap("Embedding", found[0])]
@@ -118,11 +119,10 @@ def _tokens(
     items.append(_heatmap("Untrained, output", fresh))
     return HeatmapGrid(
         "tokens",
-        "Cosines between the tokens of one image",
+        f"Cosines between the tokens of one {gallery.sample}",
         "absolute cosine",
         items,
-        f"The same {len(fresh.values)} tokens of {example.name} at the embedding and after every "
-        "layer.",
+        f"The same {len(fresh.values)} tokens of {name} at the embedding and after every layer.",
         "Tokens that settle in a few common subspaces form bright groups on a dark ground; an "
         "all-bright square means that they became alike.",
     )

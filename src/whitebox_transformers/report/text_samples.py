@@ -13,6 +13,7 @@ from whitebox_transformers.data.seeding import permutation
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.language_model import LanguageModel
 from whitebox_transformers.evaluation.texts import Texts
+from whitebox_transformers.evaluation.tokens import encoding_of
 
 IGNORED = -100
 LONGEST = 512
@@ -25,14 +26,15 @@ def samples_of_split(split: Split, count: int, seed: int) -> Samples:
     """Samples of a split as one batch, drawn with ``seed``; of a stream the first ones.
 
     Tokens that a masked language model's split hides are shown again, since what is looked at is
-    what the model does with text.
+    what the model does with text; labels of whole samples stay.
     """
     length = length_of(split)
     chosen = None if length is None else permutation(length, seed, "samples")[:count].tolist()
     batch = next(iter(evaluation_batches(split, count, only=chosen)))
-    labels = batch.pop("labels", None)
+    labels = batch.get("labels")
     if labels is not None and labels.shape == batch["input_ids"].shape:
         batch["input_ids"] = torch.where(labels != IGNORED, labels, batch["input_ids"])
+        del batch["labels"]
     return batch
 
 
@@ -57,7 +59,7 @@ def samples_of_texts(language: LanguageModel, texts: Texts, count: int, seed: in
 
 
 def _pieces(language: LanguageModel, text: str, length: int) -> Iterator[list[int]]:
-    tokens = language.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    tokens = encoding_of(language.tokenizer, text)["input_ids"]
     for start in range(0, len(tokens), length):
         yield tokens[start : start + length]
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from transformers import PreTrainedTokenizerBase
 
+from whitebox_transformers.evaluation.tokens import encoding_of, known_text
+
 # Shown instead of characters that would break the line or be invisible.
 VISIBLE = str.maketrans({"\n": "↵", "\r": "␍", "\t": "⇥", "\u200b": "␣"})
 MOST_SPACES, LONGEST_NAME = 3, 24
@@ -22,12 +24,13 @@ class TokenText:
         self.tokenizer = tokenizer
         self._pieces: dict[int, str] = {}
         # A token before the one asked for shows whether a space belongs between them.
-        first = tokenizer("a", add_special_tokens=False)["input_ids"]
-        self._before = list(first) if isinstance(first, list) else []
+        self._before = list(encoding_of(tokenizer, known_text(tokenizer))["input_ids"])
         self._shift = len(self._decode(self._before))
 
     def __call__(self, token: int) -> str:
         """The piece of text that a token stands for."""
+        if token >= len(self.tokenizer):  # a row of the model that no token uses
+            return f"[unused {token}]"
         if token not in self._pieces:
             self._pieces[token] = self._decode([*self._before, token])[self._shift :]
         return self._pieces[token]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.unit.analysis.tiny import images, tiny_crate, tiny_vit
+from tests.unit.analysis.tiny_text import texts, tiny_crate_gpt
+from tests.unit.evaluation.tiny_language import tiny_bert, tiny_gpt2
 
 from whitebox_transformers import fold
-from whitebox_transformers.analysis import class_attention
+from whitebox_transformers.analysis import attention_rows, class_attention
 from whitebox_transformers.errors import UserError
 
 
@@ -77,6 +79,47 @@ def test_a_vit_is_asked_eagerly_and_left_as_it_was() -> None:
     with torch.no_grad():
         recorded = model(pixel_values, output_attentions=True).attentions[1]
     torch.testing.assert_close(maps[1].flatten(-2), recorded[:, :, 0, 1:])
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+@pytest.mark.parametrize("query", [0, 4, -1])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"compression": "attention"},
+        {"attend_self": False},
+        {"position_embedding_type": "rotary"},
+        {"key_lag": 1},
+    ],
+    ids=["mssa", "attention", "without self", "rotary", "lag"],
+)
+def test_rows_of_a_causal_model_are_the_recorded_ones(
+    fields: dict, query: int, implementation: str
+) -> None:
+    model, tokens = tiny_crate_gpt(**fields), texts(2)
+    model.set_attn_implementation(implementation)
+    packed = {"input_ids": tokens, "position_ids": torch.tensor([[*range(5), *range(7)]] * 2)}
+    for inputs in ({"input_ids": tokens}, packed):
+        rows = attention_rows(model, inputs, query, layers=[0, -1])
+        with torch.no_grad():
+            recorded = model(**inputs, output_attentions=True, use_cache=False).attentions
+        assert list(rows) == [0, 2]
+        for layer, row in rows.items():
+            torch.testing.assert_close(row, recorded[layer][:, :, query])
+            assert (row[..., query % 12 + 1 :] == 0).all()
+
+
+@pytest.mark.parametrize("family", [tiny_gpt2, tiny_bert])
+def test_rows_of_a_black_box_are_the_recorded_ones(family) -> None:
+    model, tokens = family().model, texts(2)
+    rows = attention_rows(model, {"input_ids": tokens}, 3)
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        recorded = model(input_ids=tokens, output_attentions=True).attentions
+    assert list(rows) == [0, 1]
+    for layer, row in rows.items():
+        torch.testing.assert_close(row, recorded[layer][:, :, 3])
 
 
 def test_impossible_requests_are_named() -> None:

@@ -106,7 +106,7 @@ def test_tokens_of_one_image_are_compared_at_every_layer(make) -> None:
     torch.testing.assert_close(part[0].values, blocks[0].values[shown][:, shown])
     off_diagonal = part[0].values[~torch.eye(6, dtype=torch.bool)]
     assert part[0].summary["mean"] == pytest.approx(off_diagonal.mean().item(), rel=1e-5)
-    with pytest.raises(UserError, match="one image; 2 were given"):
+    with pytest.raises(UserError, match="one sample; 2 were given"):
         token_coherence(model, images(2))
 
 

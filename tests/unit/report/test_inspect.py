@@ -189,3 +189,9 @@ def test_the_picture_shown_is_what_the_model_saw(run, tmp_path):
     picture = picture_of(example, processor)
     assert picture.shape == (8, 8, 3)
     assert (picture == pixels[..., None]).all()
+
+
+def test_a_run_on_images_shows_no_texts(run, tmp_path):
+    with pytest.raises(UserError, match="a run on images and shows no texts"):
+        inspect(run, texts=["a cat"], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -65,7 +65,13 @@ if (section) {
         map.src = stored.maps[image][layer][head];
         map.alt = map.alt.replace(/layer \d+/, `layer ${layer}`);
       });
+      figure.querySelectorAll(".of-model .text").forEach((text, head) => {
+        const shades = stored.maps[image][layer][head];
+        [...text.children].forEach((token, place) => {
+          token.className = token.className.replace(/^m\d/, `m${shades[place]}`);
+        });
+      });
     });
   });
-  mix.addEventListener("input", () => section.style.setProperty("--mix", mix.value / 100));
+  mix?.addEventListener("input", () => section.style.setProperty("--mix", mix.value / 100));
 }

@@ -1,0 +1,51 @@
+"""A person's text as tokens, and what a tokenizer puts around it."""
+
+from __future__ import annotations
+
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+from whitebox_transformers.errors import UserError
+
+
+def encoding_of(tokenizer: PreTrainedTokenizerBase, text: str) -> BatchEncoding:
+    """The text's tokens alone, however long it is.
+
+    Raises:
+        UserError: A character that the tokenizer knows neither as itself nor as unknown.
+    """
+    try:
+        return tokenizer(text, add_special_tokens=False, verbose=False)
+    # The library has no exception of its own.
+    except Exception as error:
+        if "[UNK]" not in str(error):
+            raise
+        known = tokenizer.get_vocab()
+        missing = next((char for char in text if char not in known), "a part of it")
+        raise UserError(
+            f"the text {text[:20]!r} cannot be read: the tokenizer has no token for {missing!r}, "
+            f"which its corpus lacked; leave it out"
+        ) from error
+
+
+def tokens_around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Tokens that a tokenizer itself puts before and after a text."""
+    text = known_text(tokenizer)
+    bare = tokenizer(text, add_special_tokens=False)["input_ids"]
+    framed = tokenizer(text)["input_ids"]
+    for start in range(len(framed) - len(bare) + 1):
+        if framed[start : start + len(bare)] == bare:
+            return framed[:start], framed[start + len(bare) :]
+    return [], []
+
+
+def known_text(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A short text that the tokenizer has tokens for; a vocabulary of characters may lack any."""
+    special = set(tokenizer.all_special_tokens)
+    words = sorted(word for word in tokenizer.get_vocab() if word not in special)
+    for text in ("a", *words):
+        try:
+            if encoding_of(tokenizer, text)["input_ids"]:
+                return text
+        except UserError:
+            continue
+    return ""

@@ -1,0 +1,118 @@
+"""Attention and predictions of a model for the texts a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from whitebox_transformers.analysis.attention import attention_rows
+from whitebox_transformers.analysis.layers import evaluating
+from whitebox_transformers.evaluation.class_names import class_names
+from whitebox_transformers.report.content import AttentionOfText, TextPrediction
+from whitebox_transformers.report.gallery import (
+    MOST_RANKED,
+    Gallery,
+    has_attention,
+    is_mssa,
+    layer_shown_first,
+)
+from whitebox_transformers.report.text_examples import Asked, TextExample
+from whitebox_transformers.report.token_text import TokenText
+
+_ROWS = (
+    "Each row is one head: how much {query}, outlined, attends to every token, {scores}. The "
+    "darker a token is marked, the more; every row is scaled to its own largest weight."
+)
+_QUERY: dict[Asked, str] = {
+    "next": "the last token",
+    "hidden": "the hidden token",
+    "class": "the token that is classified",
+}
+_WHITE_BOX_SCORES = r"the softmax over tokens of $⟨U_k^\top z_i, U_k^\top z_q⟩/√p$"
+_BLACK_BOX_SCORES = "the softmax over tokens of query times key"
+
+
+class TextGallery(Gallery):
+    """Texts.
+
+    Args:
+        examples: As the model reads them.
+        tokenizer: The run's.
+        asked: What the model is asked for.
+    """
+
+    shown = "texts"
+    sample = "text"
+
+    def __init__(
+        self, examples: Sequence[TextExample], tokenizer: PreTrainedTokenizerBase, asked: Asked
+    ) -> None:
+        super().__init__()
+        self.examples, self.asked = examples, asked
+        self.text = TokenText(tokenizer)
+
+    def first(self) -> tuple[str, dict[str, Tensor]]:
+        """The first text."""
+        return self.examples[0].name, {"input_ids": self.examples[0].tokens}
+
+    def attention_words(self, model: PreTrainedModel) -> str:
+        """What the marks of this model's attention show."""
+        scores = _WHITE_BOX_SCORES if is_mssa(model) else _BLACK_BOX_SCORES
+        return _ROWS.replace("{query}", _QUERY[self.asked]).replace("{scores}", scores)
+
+    def attention(self, model: PreTrainedModel, control: PreTrainedModel) -> list[AttentionOfText]:
+        """Attention of one token in every layer and head."""
+        if not has_attention(model):
+            return []
+        shown = layer_shown_first(model)
+        found = []
+        for example in self.examples:
+            inputs = {"input_ids": example.tokens}
+            rows = attention_rows(model, inputs, example.query)
+            fresh = attention_rows(control, inputs, example.query, [shown])[shown]
+            found.append(
+                AttentionOfText(
+                    example.name,
+                    self._pieces(example),
+                    example.query,
+                    {layer + 1: weights[0].numpy() for layer, weights in rows.items()},
+                    shown + 1,
+                    fresh[0].numpy(),
+                )
+            )
+        return found
+
+    def predictions(self, model: PreTrainedModel) -> list[TextPrediction]:
+        """The most probable next tokens, hidden tokens or classes of every text."""
+        with evaluating(model), torch.inference_mode():
+            return [self._prediction(model, example) for example in self.examples]
+
+    def _prediction(self, model: PreTrainedModel, example: TextExample) -> TextPrediction:
+        logits = model(input_ids=example.tokens.to(model.device)).logits[0].float().cpu()
+        at = logits if self.asked == "class" else logits[example.query]
+        names = class_names(model) if self.asked == "class" else None
+        best = at.softmax(-1).topk(min(MOST_RANKED, len(at)))
+
+        def name(outcome: int) -> str:
+            return self.text.name(outcome) if names is None else names[outcome]
+
+        return TextPrediction(
+            example.name,
+            self._pieces(example),
+            example.query if self.asked == "hidden" else None,
+            [(name(int(i)), float(p)) for p, i in zip(best.values, best.indices, strict=True)],
+            None if example.truth is None else name(example.truth),
+            _surprise(logits, example.tokens[0]) if self.asked == "next" else [],
+        )
+
+    def _pieces(self, example: TextExample) -> list[str]:
+        return [self.text.visible(token) for token in example.tokens[0].tolist()]
+
+
+def _surprise(logits: Tensor, tokens: Tensor) -> list[float]:
+    """Minus the logarithm of each token's probability after those before it; none for the first."""
+    found = -logits[:-1].log_softmax(-1).gather(1, tokens[1:, None])[:, 0]
+    return [float("nan"), *found.tolist()]
