@@ -47,6 +47,7 @@ VARIANTS: dict[str, dict] = {
     "learned-scalars": {"learn_step_size": True, "learn_threshold": True},
     "soft-threshold": {"activation": "soft_threshold"},
     "soft-threshold-learned": {"activation": "soft_threshold", "learn_threshold": True},
+    "orthogonal-dictionary": {"dictionary_init": "orthogonal", "step_size": 1.0},
     "two-products": {"ista_form": "tokens"},
     "one-product": {"ista_form": "gram"},
     "overcomplete": {"sparsification": "overcomplete"},

@@ -20,6 +20,7 @@ READ_BY: Readers = {
     "mssa_skip": ("compression", ("mssa", "attention")),
     "mssa_step": ("compression", ("mssa", "attention")),
     "attend_self": ("compression", ("mssa", "attention")),
+    "dictionary_init": ("sparsification", _DICTIONARIES),
     "learn_step_size": ("sparsification", ("ista", "overcomplete")),
     "learn_threshold": ("sparsification", _DICTIONARIES),
     "activation": ("sparsification", _DICTIONARIES),
@@ -63,6 +64,8 @@ class OperatorConfig(PreTrainedConfig):
             (attention only).
         step_size: eta of the proximal step.
         threshold: lambda of the proximal step; the operator subtracts eta * lambda.
+        dictionary_init: Fresh dictionaries: ``kaiming`` (published) or ``orthogonal``, for which a
+            step descends up to eta = 1 in place of about 1/8; see :func:`.ista.draw_dictionary`.
         learn_step_size: Learn eta, one scalar per layer, starting from ``step_size``.
         learn_threshold: Learn lambda likewise.
         activation: Proximal map: ``relu`` (non-negative codes) or ``soft_threshold``.
@@ -126,6 +129,7 @@ class OperatorConfig(PreTrainedConfig):
     sparsification: Literal["ista", "overcomplete", "majorizer", "mlp", "none"] = "ista"
     step_size: float | int = 0.1
     threshold: float | int = 0.1
+    dictionary_init: Literal["kaiming", "orthogonal"] = "kaiming"
     learn_step_size: bool = False
     learn_threshold: bool = False
     activation: Literal["relu", "soft_threshold"] = "relu"

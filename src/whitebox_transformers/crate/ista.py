@@ -173,12 +173,21 @@ def proximal_steps_from_zero(
     return codes
 
 
-def draw_dictionary(dictionary: torch.Tensor) -> None:
-    """Fill a dictionary (D, M) in place, uniform with variance 2 / D.
+def draw_dictionary(dictionary: torch.Tensor, distribution: str = "kaiming") -> None:
+    """Fill a dictionary in place.
 
-    The fan-in is the width whatever the number of atoms; PyTorch's Kaiming initialiser would take
-    M and start an overcomplete dictionary sqrt(M / D) too small.
+    Args:
+        dictionary: Atoms as columns, (D, M).
+        distribution: ``kaiming``, uniform with variance 2 / D as the authors draw it, or
+            ``orthogonal``: a random rotation, or with more atoms than width orthonormal rows. The
+            largest eta with which a step is sure to descend, ``1 / ||D||^2``, is 1 for
+            ``orthogonal`` and about 1/8 for a square ``kaiming``.
     """
+    if distribution == "orthogonal":
+        init.orthogonal_(dictionary)
+        return
+    # The fan-in is the width whatever the number of atoms; PyTorch's Kaiming initialiser would take
+    # M and start an overcomplete dictionary sqrt(M / D) too small.
     bound = (6 / dictionary.shape[0]) ** 0.5
     init.uniform_(dictionary, -bound, bound)
 
@@ -190,6 +199,7 @@ class ProximalBlock(nn.Module):
         super().__init__()
         self.dictionary = nn.Parameter(torch.empty(config.hidden_size, atoms))
         self.activation = config.activation
+        self.distribution = config.dictionary_init
         self.initial_step_size, self.initial_threshold = config.step_size, config.threshold
         self.step_size: Scalar = float(config.step_size)
         if config.learn_step_size:
@@ -202,8 +212,8 @@ class ProximalBlock(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Fresh dictionary, Kaiming uniform as the authors draw it, and configured scalars."""
-        draw_dictionary(self.dictionary)
+        """Fresh dictionary from the configured distribution, and configured scalars."""
+        draw_dictionary(self.dictionary, self.distribution)
         if isinstance(self.step_size, nn.Parameter):
             init.constant_(self.step_size, self.initial_step_size)
         if isinstance(self.threshold, nn.Parameter):
@@ -240,14 +250,14 @@ class OvercompleteISTA(ProximalBlock):
         self.synthesis = None
         if config.synthesis == "separate":
             self.synthesis = nn.Parameter(torch.empty_like(self.dictionary))
-            draw_dictionary(self.synthesis)
+            draw_dictionary(self.synthesis, self.distribution)
 
     def reset_parameters(self) -> None:
         """Fresh dictionaries and configured scalars."""
         super().reset_parameters()
         synthesis = getattr(self, "synthesis", None)
         if synthesis is not None:
-            draw_dictionary(synthesis)
+            draw_dictionary(synthesis, self.distribution)
 
     def forward(self, v: torch.Tensor) -> torch.Tensor:
         codes = proximal_steps_from_zero(
@@ -281,6 +291,7 @@ __all__ = [
     "Majorizer",
     "OvercompleteISTA",
     "ProximalBlock",
+    "draw_dictionary",
     "gram_operator",
     "ista",
     "nonnegative_threshold",

@@ -63,8 +63,9 @@ class CrateImageClassifierOutput(ModelOutput):
 class CratePreTrainedModel(FamilyPreTrainedModel):
     """What the image models share.
 
-    Fresh weights follow the authors: PyTorch's default for linear maps, Kaiming uniform for
-    dictionaries, standard deviation ``position_init_std`` for positions and class token.
+    Fresh weights follow the authors: PyTorch's default for linear maps; the configuration's
+    ``dictionary_init`` for dictionaries, and its standard deviation ``position_init_std`` for
+    positions and class token.
     """
 
     config: CrateConfig

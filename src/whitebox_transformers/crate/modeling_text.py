@@ -20,7 +20,7 @@ class CrateTextPreTrainedModel(FamilyPreTrainedModel):
     """Loading, saving and initialisation of the text models.
 
     Fresh weights follow the authors: linear maps and embeddings normal with standard deviation
-    ``initializer_range``, biases zero, dictionaries Kaiming uniform.
+    ``initializer_range``, biases zero, dictionaries as ``dictionary_init`` says.
     """
 
     main_input_name = "input_ids"

@@ -11,6 +11,7 @@ from whitebox_transformers.crate.ista import (
     ISTA,
     Majorizer,
     OvercompleteISTA,
+    draw_dictionary,
     gram_operator,
     ista,
     proximal_steps_from_zero,
@@ -171,7 +172,8 @@ def test_steps_from_zero_equal_the_formula(steps, atoms):
 
 
 def block(kind, **fields):
-    config = CrateConfig(image_size=8, patch_size=4, hidden_size=6, num_attention_heads=2, **fields)
+    sizes = {"image_size": 8, "patch_size": 4, "hidden_size": 6, "num_attention_heads": 2}
+    config = CrateConfig(**sizes | fields)
     module = kind(config).double()
     for parameter in module.parameters():
         if parameter.dim() == 2:
@@ -200,3 +202,27 @@ def test_blocks_equal_their_formulas():
 def test_a_dictionary_of_another_width_is_named():
     with pytest.raises(ValueError, match=r"\(7, 9\).*width 7"):
         ista(torch.zeros(2, 7), torch.zeros(7, 9), 0.1, 0.1)
+
+
+@pytest.mark.parametrize(("width", "atoms"), [(7, 7), (6, 24), (1, 1)])
+def test_an_orthogonal_dictionary_keeps_every_length(width, atoms):
+    dictionary = torch.empty(width, atoms, dtype=torch.float64)
+    draw_dictionary(dictionary, "orthogonal")
+    torch.testing.assert_close(dictionary @ dictionary.T, torch.eye(width, dtype=torch.float64))
+
+
+def test_on_an_orthogonal_dictionary_the_full_step_solves_the_lasso():
+    """With D^T D = I the minimiser over a >= 0 is the thresholded correlation."""
+    v, _, _ = draw((3, 5, 8))
+    module = block(ISTA, hidden_size=8, dictionary_init="orthogonal", step_size=1.0, threshold=0.2)
+    module.reset_parameters()
+    torch.testing.assert_close(module(v), (v @ module.dictionary - 0.2).relu())
+
+
+def test_both_dictionaries_are_drawn_as_configured():
+    fields = {"sparsification": "overcomplete", "synthesis": "separate"}
+    module = block(OvercompleteISTA, dictionary_init="orthogonal", **fields)
+    module.reset_parameters()
+    for drawn in (module.dictionary, module.synthesis):
+        torch.testing.assert_close(drawn @ drawn.T, torch.eye(6, dtype=torch.float64))
+    assert not torch.equal(module.dictionary, module.synthesis)
