@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 from tests.contract.tiny import VARIANTS, tiny_images, tiny_model
 from tests.contract.tiny_bert import tiny_bert, tiny_text
+from tests.contract.tiny_gpt import tiny_gpt
+from tests.contract.tiny_gpt import tiny_text as tiny_prompt
 
 from whitebox_transformers.crate import CrateImageProcessor
 
@@ -70,6 +72,13 @@ for folder in sorted(texts.iterdir()):
     with torch.no_grad():
         outputs = model(**inputs)
     answers[folder.name] = {"result": outputs[0].tolist(), "module": type(model).__module__}
+    if model.can_generate():
+        kept = model.generate(**inputs, max_new_tokens=6, do_sample=False, pad_token_id=0,
+                              return_dict_in_generate=True)
+        answers[folder.name] |= {
+            "generated": kept.sequences.tolist(),
+            "shared": all(layer.keys is layer.values for layer in kept.past_key_values.layers),
+        }
 print(json.dumps(answers))
 """
 
@@ -110,6 +119,7 @@ def answers(tmp_path_factory) -> dict:
 def text_folders() -> dict:
     """By folder: the model that is saved, the class that loads it, and what it is given."""
     text, task = tiny_text(), tiny_bert(head="sequence")
+    prompt = {"input_ids": tiny_prompt()}
     return {
         "bert-encoder-of-a-task": (task, "AutoModel", text),
         "bert-task": (task, "AutoModelForSequenceClassification", text),
@@ -119,6 +129,9 @@ def text_folders() -> dict:
         "bert-tokens-of-an-encoder": (
             tiny_bert(head="encoder"), "AutoModelForTokenClassification", text
         ),
+        "gpt": (tiny_gpt(), "AutoModelForCausalLM", prompt),
+        "gpt-lag-help": (tiny_gpt("lag-help"), "AutoModelForCausalLM", prompt),
+        "gpt-encoder": (tiny_gpt("crate-lm"), "AutoModel", prompt),
     }  # fmt: skip
 
 
@@ -160,6 +173,15 @@ def test_a_stranger_reads_text_with_any_class_of_the_saved_family(answers: dict)
             assert torch.isfinite(found).all()
             continue
         torch.testing.assert_close(found, expected)
+
+
+@torch.no_grad()
+def test_a_stranger_generates_with_a_cache_that_holds_one_tensor(answers: dict) -> None:
+    said = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "use_cache": False}
+    for name in ("gpt", "gpt-lag-help"):
+        model, _, inputs = text_folders()[name]
+        assert answers[name]["generated"] == model.generate(**inputs, **said).tolist()
+        assert answers[name]["shared"]
 
 
 def test_a_stranger_prepares_images_the_same_way(answers: dict) -> None:

@@ -87,12 +87,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     config = getattr(model, "config", None)
     caching = getattr(config, "use_cache", None)
     model.eval()
-    if caching:
+    if config is not None and caching:
         config.use_cache = False
     try:
         yield
     finally:
-        if caching:
+        if config is not None and caching:
             config.use_cache = caching
         for module in training:
             module.training = True

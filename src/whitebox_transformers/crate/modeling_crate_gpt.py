@@ -10,9 +10,9 @@ from transformers import initialization as init
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from . import cache  # noqa: F401  makes caches hold u once
 from .attention import StepOutput
 from .block import CrateStack
+from .cache import SubspaceLayer  # noqa: F401  its file makes caches hold u once
 from .configuration_crate_gpt import CrateGPTConfig
 from .embeddings_text import TextEmbeddings
 from .inputs_text import batch_shape, check_text, check_token_types
