@@ -27,7 +27,7 @@ COMMANDS = {
         "--column",
         "--out",
     },
-    "inspect": {"--images", "--samples", "--out"},
+    "inspect": {"--images", "--samples", "--text", "--out"},
     "predict": {"--top"},
     "generate": {
         "--tokens",
