@@ -57,7 +57,7 @@ def observe_codes(
         for batch in batches:
             inputs = {k: v.to(model.device) for k, v in batch.items() if k != "labels"}
             real = real_tokens(inputs)
-            model(**inputs)
+            model.base_model(**inputs)  # without its head, which nobody looks at
             count += samples_in(inputs)
     return count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from transformers import PreTrainedTokenizerBase
@@ -10,6 +11,7 @@ from whitebox_transformers.evaluation.tokens import encoding_of, known_text
 
 # Shown instead of characters that would break the line or be invisible.
 VISIBLE = str.maketrans({"\n": "↵", "\r": "␍", "\t": "⇥", "\u200b": "␣"})
+SPACES = re.compile(" +")
 MOST_SPACES, LONGEST_NAME = 3, 24
 
 
@@ -30,7 +32,7 @@ class TokenText:
     def __call__(self, token: int) -> str:
         """The piece of text that a token stands for."""
         if token >= len(self.tokenizer):  # a row of the model that no token uses
-            return f"[unused {token}]"
+            return f"[unused{token}]"
         if token not in self._pieces:
             self._pieces[token] = self._decode([*self._before, token])[self._shift :]
         return self._pieces[token]
@@ -40,12 +42,9 @@ class TokenText:
         return self(token).translate(VISIBLE) or "∅"
 
     def name(self, token: int) -> str:
-        """The token in a list of tokens: leading spaces as symbols too, many as their number."""
-        piece = self.visible(token)
-        rest = piece.lstrip(" ")
-        spaces = len(piece) - len(rest)
-        opening = "␣" * spaces if spaces <= MOST_SPACES else f"␣×{spaces}"
-        return opening + (rest if len(rest) <= LONGEST_NAME else rest[: LONGEST_NAME - 1] + "…")
+        """The token in a list of tokens: spaces as symbols too, many as their number."""
+        piece = SPACES.sub(_symbols, self.visible(token))
+        return piece if len(piece) <= LONGEST_NAME else piece[: LONGEST_NAME - 1] + "…"
 
     def line(self, tokens: Iterable[int]) -> str:
         """Tokens as one line of text."""
@@ -53,3 +52,8 @@ class TokenText:
 
     def _decode(self, tokens: list[int]) -> str:
         return str(self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
+
+
+def _symbols(spaces: re.Match[str]) -> str:
+    count = len(spaces[0])
+    return "␣" * count if count <= MOST_SPACES else f"␣×{count}"

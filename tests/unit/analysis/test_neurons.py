@@ -156,3 +156,11 @@ def test_documents_packed_into_a_sample_do_not_see_each_other(model):
     together = neuron_statistics(model, [packed])
     for layer, statistics in together.items():
         torch.testing.assert_close(statistics.energy, alone[layer].energy, rtol=1e-5, atol=1e-6)
+
+
+def test_no_scores_of_the_vocabulary_are_made(model, samples):
+    def refuse(*_):
+        raise AssertionError("the head was run")
+
+    model.lm_head.register_forward_pre_hook(refuse)
+    study_of(model, samples).neurons({0: [1]})

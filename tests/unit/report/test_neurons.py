@@ -121,7 +121,7 @@ def test_names_of_tokens_show_their_spaces():
     tokens = tokenizer(" the\n", add_special_tokens=False)["input_ids"]
     assert text.line(tokens) == " the↵"
     assert text.name(tokens[0]).startswith("␣")
-    assert text.name(len(tokenizer)) == f"[unused {len(tokenizer)}]"
+    assert text.name(len(tokenizer)) == f"[unused{len(tokenizer)}]"
     tokenizer.add_tokens(["     x", "y" * 30])
     assert text.name(tokenizer.convert_tokens_to_ids("     x")) == "␣×5x"
     assert text.name(tokenizer.convert_tokens_to_ids("y" * 30)) == "y" * 23 + "…"
