@@ -32,16 +32,22 @@ class TextExample:
 
     Attributes:
         name: Where it is from.
-        tokens: (1, N), one of them hidden if a hidden one is asked for.
+        inputs: Model arguments (1, N), among them ``input_ids``, without padding; one token is
+            hidden if a hidden one is asked for.
         query: Place of the token whose attention is shown: the last one, the hidden one, or the
             one that is classified.
         truth: What the model should say, if known: a token's number or a class's.
     """
 
     name: str
-    tokens: Tensor
+    inputs: dict[str, Tensor]
     query: int
     truth: int | None = None
+
+    @property
+    def tokens(self) -> Tensor:
+        """(N,)."""
+        return self.inputs["input_ids"][0]
 
 
 class TextReader:
@@ -82,39 +88,45 @@ class TextReader:
         return examples
 
     def of_split(self, split: Split, count: int) -> list[TextExample]:
-        """Pieces of samples drawn with the seed; of a stream the first ones."""
+        """Pieces of samples drawn with the seed, of a stream the first; whole to be classified.
+
+        Raises:
+            UserError: The samples are too short.
+        """
         batch = samples_of_split(split, count, self.seed)
-        labels = batch.get("labels")
-        examples = []
-        for index, row in enumerate(_documents(batch)):
+        labels = batch.pop("labels", None)
+        found = []
+        for index in range(len(batch["input_ids"])):
+            inputs = {key: values[index : index + 1] for key, values in batch.items()}
             name = f"validation: text {index + 1}"
             if self.asked == "class":
-                truth = None if labels is None else int(labels[index])
-                examples.append(TextExample(name, row[None], self._classified(len(row)), truth))
-                continue
-            tokens = self._bare(row.tolist())
-            if self.asked == "next" and len(tokens) > 1:
-                tokens, truth = tokens[:LONGEST], (tokens[LONGEST:] or [None])[0]
-                if truth is None:
-                    tokens, truth = tokens[:-1], tokens[-1]
-                examples.append(self._example(name, tokens, truth))
-            elif self.asked == "hidden" and tokens:
-                examples.append(self._example(name, tokens[:LONGEST]))
-        if not examples:
+                inputs = _without_padding(inputs)
+                query = self._classified(inputs["input_ids"].shape[1])
+                found.append(TextExample(name, inputs, query, _class(labels, index)))
+            else:
+                found += self._piece(name, self._bare(_longest_document(inputs)))
+        if not found:
             raise UserError("the validation samples are too short: there is nothing to look at")
-        return examples
+        return found
+
+    def _piece(self, name: str, bare: list[int]) -> list[TextExample]:
+        """At most one example: the beginning of a sample."""
+        if self.asked == "hidden":
+            return [self._example(name, bare[:LONGEST])] if bare else []
+        last = min(LONGEST, len(bare) - 1)
+        return [self._example(name, bare[:last], bare[last])] if last > 0 else []
 
     def _example(self, name: str, bare: list[int], truth: int | None = None) -> TextExample:
         tokens = torch.tensor([[*self.before, *bare, *self.after]])
         last = tokens.shape[1] - 1
         if self.asked != "hidden":
             query = last if self.asked == "next" else self._classified(tokens.shape[1])
-            return TextExample(name, tokens, query, truth)
+            return TextExample(name, {"input_ids": tokens}, query, truth)
         query = len(self.before) + self._hidden_place(bare)
         mask = self.tokenizer.mask_token_id
         truth = None if tokens[0, query] == mask else int(tokens[0, query])
         tokens[0, query] = mask
-        return TextExample(name, tokens, query, truth)
+        return TextExample(name, {"input_ids": tokens}, query, truth)
 
     def _hidden_place(self, bare: list[int]) -> int:
         """The token a person hid, or one drawn among those with letters or digits."""
@@ -140,15 +152,21 @@ class TextReader:
         return row
 
 
-def _documents(batch: dict[str, Tensor]) -> list[Tensor]:
-    """Rows without padding, each cut to its longest document if several are packed into it."""
-    mask, positions = batch.get("attention_mask"), batch.get("position_ids")
-    rows = []
-    for index, row in enumerate(batch["input_ids"]):
-        if mask is not None and mask.dim() == 2:
-            row = row[mask[index].bool()]
-        elif positions is not None:
-            starts = (positions[index].diff() != 1).nonzero().flatten() + 1
-            row = max(row.tensor_split(starts.tolist()), key=len)
-        rows.append(row)
-    return rows
+def _without_padding(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """One sample's arguments (1, N) at its real tokens, without the mask."""
+    mask = inputs["attention_mask"][0].bool()
+    return {key: row[:, mask] for key, row in inputs.items() if key != "attention_mask"}
+
+
+def _longest_document(inputs: dict[str, Tensor]) -> list[int]:
+    """A sample's tokens; of several documents packed into it, the longest."""
+    row, positions = inputs["input_ids"][0], inputs.get("position_ids")
+    if positions is None:
+        return row.tolist()
+    starts = (positions[0].diff() != 1).nonzero().flatten() + 1
+    return max(row.tensor_split(starts.tolist()), key=len).tolist()
+
+
+def _class(labels: Tensor | None, index: int) -> int | None:
+    """The class of a sample; a regression has none."""
+    return None if labels is None or labels.is_floating_point() else int(labels[index])

@@ -56,7 +56,7 @@ class TextGallery(Gallery):
 
     def first(self) -> tuple[str, dict[str, Tensor]]:
         """The first text."""
-        return self.examples[0].name, {"input_ids": self.examples[0].tokens}
+        return self.examples[0].name, self.examples[0].inputs
 
     def attention_words(self, model: PreTrainedModel) -> str:
         """What the marks of this model's attention show."""
@@ -70,9 +70,8 @@ class TextGallery(Gallery):
         shown = layer_shown_first(model)
         found = []
         for example in self.examples:
-            inputs = {"input_ids": example.tokens}
-            rows = attention_rows(model, inputs, example.query)
-            fresh = attention_rows(control, inputs, example.query, [shown])[shown]
+            rows = attention_rows(model, example.inputs, example.query)
+            fresh = attention_rows(control, example.inputs, example.query, [shown])[shown]
             found.append(
                 AttentionOfText(
                     example.name,
@@ -86,12 +85,15 @@ class TextGallery(Gallery):
         return found
 
     def predictions(self, model: PreTrainedModel) -> list[TextPrediction]:
-        """The most probable next tokens, hidden tokens or classes of every text."""
+        """The most probable next tokens, hidden tokens or classes; none where a number is said."""
+        if self.asked == "class" and model.config.num_labels == 1:
+            return []
         with evaluating(model), torch.inference_mode():
             return [self._prediction(model, example) for example in self.examples]
 
     def _prediction(self, model: PreTrainedModel, example: TextExample) -> TextPrediction:
-        logits = model(input_ids=example.tokens.to(model.device)).logits[0].float().cpu()
+        inputs = {key: values.to(model.device) for key, values in example.inputs.items()}
+        logits = model(**inputs).logits[0].float().cpu()
         at = logits if self.asked == "class" else logits[example.query]
         names = class_names(model) if self.asked == "class" else None
         best = at.softmax(-1).topk(min(MOST_RANKED, len(at)))
@@ -105,11 +107,11 @@ class TextGallery(Gallery):
             example.query if self.asked == "hidden" else None,
             [(name(int(i)), float(p)) for p, i in zip(best.values, best.indices, strict=True)],
             None if example.truth is None else name(example.truth),
-            _surprise(logits, example.tokens[0]) if self.asked == "next" else [],
+            _surprise(logits, example.tokens) if self.asked == "next" else [],
         )
 
     def _pieces(self, example: TextExample) -> list[str]:
-        return [self.text.visible(token) for token in example.tokens[0].tolist()]
+        return [self.text.visible(token) for token in example.tokens.tolist()]
 
 
 def _surprise(logits: Tensor, tokens: Tensor) -> list[float]:
