@@ -2,11 +2,16 @@
 
     python -m benchmarks.learning recipes/image/digits.yaml --seeds 0 1 2 3 4 \
         --grid train.learning_rate=1e-3,3e-3
+    python -m benchmarks.learning recipes/clm/shakespeare.yaml --label rotary \
+        --set model.config.position_embedding_type=rotary
 
 The grid is the product of the values given, the same for both arms, at most 12 runs each, on the
 seed ``--tuning-seed``; the best by the task's validation score is kept. Without ``--grid`` the
-recipe is taken as it is. Runs are resumed, so an interrupted call may be given again. The table
-holds mean and spread over seeds and the paired difference with its standard error.
+recipe is taken as it is, with ``--set`` over it. Runs are resumed, so an interrupted call may be
+given again. The table holds mean and spread over seeds and the paired difference with its standard
+error: of the score by which the task chooses, on the test split or, where the recipe has none, on
+the validation split. A ``--label`` names a variant of the white box, which gets a result file of
+its own; the black box's runs serve all variants.
 """
 
 from __future__ import annotations
@@ -35,6 +40,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--grid", nargs="*", default=[], metavar="KEY=A,B,C")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="recipe's keys")
+    parser.add_argument("--label", default="", help="names a variant of the white box")
     parser.add_argument("--tuning-seed", type=int, default=1000)
     parser.add_argument("--runs", type=Path, default=Path("runs/pairs"), help="where runs go")
     parser.add_argument("--out", type=Path, help="JSON file instead of the recorded one")
@@ -53,10 +60,17 @@ def grid_points(grid: list[str]) -> list[list[str]]:
     return points
 
 
-def arms_of(path: Path, overrides: list[str], seed: int, runs: Path) -> tuple[Recipe, Recipe]:
-    recipe = load_recipe(path, [*overrides, f"seed={seed}"])
+def arms_of(
+    options: argparse.Namespace, overrides: list[str], seed: int, runs: Path
+) -> tuple[Recipe, Recipe]:
+    """White box and black box, in folders by grid point; the label is the white box's alone."""
+    recipe = load_recipe(options.recipe, [*options.set, *overrides, f"seed={seed}"])
     tag = "_".join(o.replace("train.", "").replace("=", "") for o in overrides) or "as-written"
-    return comparison_arms(replace(recipe, out=str(runs / recipe.name / tag)))
+    white, black = comparison_arms(replace(recipe, out=str(runs / recipe.name / tag)))
+    if options.label:
+        folder = Path(white.out or "")
+        white = replace(white, out=str(folder.parent / options.label / folder.name))
+    return white, black
 
 
 def tune(options: argparse.Namespace) -> tuple[list[list[str]], list[list[dict]]]:
@@ -65,7 +79,7 @@ def tune(options: argparse.Namespace) -> tuple[list[list[str]], list[list[dict]]
     if len(points) == 1:
         return [points[0], points[0]], trials
     for overrides in points:
-        arms = arms_of(options.recipe, overrides, options.tuning_seed, options.runs / "tuning")
+        arms = arms_of(options, overrides, options.tuning_seed, options.runs / "tuning")
         for arm, found in zip(arms, trials, strict=True):
             validation = train(arm).validation[headline(arm).key]
             found.append({"overrides": overrides, "validation": validation})
@@ -82,11 +96,18 @@ def headline(recipe: Recipe) -> Score:
     return task_of(recipe).selection[0]
 
 
-def summary(results: list[RunResult], score: Score, chosen: list[str]) -> dict:
+def measured_on(results: list[RunResult]) -> str:
+    """The split whose scores are reported."""
+    return "test" if all(result.scores for result in results) else "validation"
+
+
+def summary(results: list[RunResult], score: Score, chosen: list[str], label: str = "") -> dict:
     """One row: mean and spread of an arm over its seeds."""
-    values = [result.scores[score.key] for result in results]
+    split = measured_on(results)
+    values = [result.on(split)[score.key] for result in results]
+    name = f"{results[0].family} ({label})" if label else results[0].family
     return {
-        "what": f"{results[0].family}, test {score.title}",
+        "what": f"{name}, {split} {score.title}",
         "mean": statistics.mean(values),
         "spread": statistics.stdev(values) if len(values) > 1 else math.nan,
         "seeds": len(results),
@@ -116,8 +137,9 @@ def record_of(result: RunResult) -> dict:
 
 def paired_difference(white: list[RunResult], black: list[RunResult], score: Score) -> dict:
     """White minus black, seed by seed."""
+    split = measured_on([*white, *black])
     pairs = zip(white, black, strict=True)
-    deltas = [a.scores[score.key] - b.scores[score.key] for a, b in pairs]
+    deltas = [a.on(split)[score.key] - b.on(split)[score.key] for a, b in pairs]
     mean = statistics.mean(deltas)
     error = statistics.stdev(deltas) / math.sqrt(len(deltas)) if len(deltas) > 1 else math.nan
     worse = "below" if score.higher_is_better else "above"
@@ -136,17 +158,20 @@ def main() -> None:
     results: list[list[RunResult]] = [[], []]
     for seed in options.seeds:
         for index, overrides in enumerate(best):
-            arms = arms_of(options.recipe, overrides, seed, options.runs)
+            arms = arms_of(options, overrides, seed, options.runs)
             if seed == options.seeds[0]:
                 check_equal_parameters(arms)
             results[index].append(train(arms[index]))
             print(seed, results[index][-1], flush=True)
     score = headline(arms[0])
-    rows = [summary(found, score, chosen) for found, chosen in zip(results, best, strict=True)]
-    rows.append(paired_difference(*results, score))
+    rows = [
+        summary(results[0], score, best[0], options.label),
+        summary(results[1], score, best[1]),
+        paired_difference(*results, score),
+    ]
     settings = {key: str(value) for key, value in vars(options).items() if key != "out"}
     path = write_result(
-        f"learning_{options.recipe.stem}",
+        "_".join(("learning", *arms[0].name.split("-"), *options.label.split())),
         settings,
         rows,
         options.out,
