@@ -11,6 +11,8 @@ from whitebox_transformers.errors import UserError
 logger = logging.getLogger(__name__)
 
 NAMED = 5
+FEWEST_JUDGED = 1_000
+"""Below this many read in passing, the share of faults says little: it is taken of this number."""
 
 
 class Fault(Exception):
@@ -61,6 +63,30 @@ def judge(bad: Sequence[Fault], total: int, data: Tolerance, unit: str) -> None:
             f"mend them or raise data.max_bad"
         )
     logger.warning("%s; they are left out", found)
+
+
+def judge_passing(
+    broken: int, met: int, data: Tolerance, unit: str, last: Fault | None = None
+) -> None:
+    """Stop if too much of what passes by is broken.
+
+    Args:
+        broken: How many were.
+        met: Of how many.
+        data: What is tolerated; streams leave out what ``data.max_bad`` allows in any case.
+        unit: What they are, in the plural.
+        last: The last fault.
+
+    Raises:
+        UserError: Their share is above ``data.max_bad``.
+    """
+    if broken <= data.max_bad * met:
+        return
+    example = f", the last one {last}" if last else ""
+    raise UserError(
+        f"{broken} of {met} streamed {unit} are broken{example}; that is above "
+        f"data.max_bad={data.max_bad:g}; mend them or raise data.max_bad"
+    )
 
 
 def name_some(bad: Sequence[Fault]) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from itertools import islice
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 
 def seed_of(*parts: int | str) -> int:
@@ -37,3 +42,15 @@ def seeded(seed: int) -> Iterator[None]:
 def permutation(length: int, *parts: int | str) -> torch.Tensor:
     """A random order of ``range(length)``, (length,) int64, drawn under ``seed_of(*parts)``."""
     return torch.randperm(length, generator=torch.Generator().manual_seed(seed_of(*parts)))
+
+
+def shuffled(items: Iterator[T], size: int, seed: int) -> Iterator[T]:
+    """Draw from a buffer of ``size`` items that is refilled as it is drawn from."""
+    draw = random.Random(seed)
+    buffer = list(islice(items, size))
+    for item in items:
+        position = draw.randrange(len(buffer))
+        buffer[position], drawn = item, buffer[position]
+        yield drawn
+    draw.shuffle(buffer)
+    yield from buffer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,15 +14,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
 from whitebox_transformers.data.config import DataConfig
+from whitebox_transformers.data.faults import FEWEST_JUDGED, judge_passing
 from whitebox_transformers.data.records import BadImage, Record, RecordStream, decode
-from whitebox_transformers.data.seeding import seed_of, seeded, share_of
-from whitebox_transformers.errors import UserError
+from whitebox_transformers.data.seeding import seed_of, seeded, share_of, shuffled
 
 logger = logging.getLogger(__name__)
 
 Batch = dict[str, torch.Tensor]
-# Below this many images read, the share of broken ones says little: it is taken of this number.
-FEWEST_JUDGED = 1_000
 
 
 class CarvedStream:
@@ -154,7 +151,7 @@ class StreamBatches(IterableDataset[Batch]):
         if not source.training:
             return source.stream.records(None)
         order = seed_of("order", source.seed, self.epoch)
-        return _shuffled(source.stream.records(order), source.data.shuffle_buffer, order)
+        return shuffled(source.stream.records(order), source.data.shuffle_buffer, order)
 
     def _decode(self, records: list[Record], spare: Iterator[Record], worker: int) -> Batch | None:
         """Values and labels of a batch; None if an evaluation batch holds broken images only."""
@@ -211,13 +208,7 @@ class StreamBatches(IterableDataset[Batch]):
 
     def _judge(self, met: int, last: BadImage | None = None) -> None:
         """Stop if the share of broken images is above ``data.max_bad``."""
-        limit = self.source.data.max_bad
-        if self.tally.broken > limit * met:
-            example = f", the last one {last}" if last else ""
-            raise UserError(
-                f"{self.tally.broken} of {self.tally.met} streamed images are broken{example}; "
-                f"that is above data.max_bad={limit:g}; mend them or raise data.max_bad"
-            )
+        judge_passing(self.tally.broken, met, self.source.data, "images", last)
 
 
 class _Lookahead:
@@ -241,15 +232,3 @@ class _Lookahead:
                 self.seen.append(following)
             yield self.seen[position]
             position += 1
-
-
-def _shuffled(records: Iterator[Record], size: int, seed: int) -> Iterator[Record]:
-    """Draw from a buffer of ``size`` records that is refilled as it is drawn from."""
-    draw = random.Random(seed)
-    buffer = list(islice(records, size))
-    for record in records:
-        position = draw.randrange(len(buffer))
-        buffer[position], drawn = record, buffer[position]
-        yield drawn
-    draw.shuffle(buffer)
-    yield from buffer

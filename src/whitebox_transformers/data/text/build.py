@@ -12,12 +12,15 @@ from transformers import PreTrainedTokenizerBase
 from whitebox_transformers.data.faults import judge
 from whitebox_transformers.data.text.build_blocks import Blocks, BlockSplits
 from whitebox_transformers.data.text.build_classified import classified_splits, names_of_classes
-from whitebox_transformers.data.text.carve import carve
+from whitebox_transformers.data.text.carve import carve, carve_passing, limited
 from whitebox_transformers.data.text.classified import ClassifiedTexts
 from whitebox_transformers.data.text.config import TextDataConfig
+from whitebox_transformers.data.text.corpus import Corpus
 from whitebox_transformers.data.text.documents import DocumentSource, texts
+from whitebox_transformers.data.text.sieve import Sieve
 from whitebox_transformers.data.text.sources import open_rows, open_sources
 from whitebox_transformers.data.text.special_tokens import Objective, require_special_tokens
+from whitebox_transformers.data.text.stream import TextStream
 from whitebox_transformers.data.text.survey import Survey, survey
 from whitebox_transformers.data.text.tokenizer import load_tokenizer, train_tokenizer
 from whitebox_transformers.data.text.tokenizer_config import TokenizerConfig
@@ -28,8 +31,8 @@ from whitebox_transformers.errors import UserError
 class TextData:
     """What a run of a language model sees."""
 
-    train: Blocks
-    """Blocks whose borders move from epoch to epoch."""
+    train: Blocks | TextStream
+    """Blocks whose borders move from epoch to epoch; a stream with ``data.streaming``."""
     train_plain: Blocks
     """The training text as evaluation sees it, for measurements."""
     validation: Blocks
@@ -95,17 +98,16 @@ def build_text(
     """
     if objective == "classification":
         return _classified(data, tokenizer, context, seed)
+    if data.streaming:
+        return _streamed(data, tokenizer, objective, context, seed)
     sources = open_sources(data)
     found = _look(sources, data)
     splits = _split(sources, found, data)
     several = any(one.documents > 1 for one in found.values())
-    made = _tokenizer(tokenizer, objective, splits["train"], found, several, context)
+    alphabet = set().union(*(one.alphabet for one in found.values()))
+    made = _tokenizer(tokenizer, objective, splits["train"], alphabet, several, context)
     cut = BlockSplits.of(data, made, objective, several, context, seed)
-    # The short splits first: what is wrong with them is soon found.
-    corpora = {
-        role: cut.corpus(splits[role], role)
-        for role in sorted(splits, key=["test", "validation", "train"].index)
-    }
+    corpora = _corpora(splits, cut)
     _spare_threads()
     fixed = {role: cut.fixed(corpus) for role, corpus in corpora.items()}
     return TextData(
@@ -117,14 +119,52 @@ def build_text(
     )
 
 
+def _streamed(
+    data: TextDataConfig,
+    tokenizer: TokenizerConfig,
+    objective: Literal["causal", "masked"],
+    context: int,
+    seed: int,
+) -> TextData:
+    """Nothing is read but what is held, and what the tokenizer is trained on."""
+    if tokenizer.kind == "characters":
+        raise UserError(
+            "tokenizer.kind=characters needs the whole corpus, which a stream does not show; use "
+            "bpe or bytes, or set data.streaming=false"
+        )
+    sieves = {
+        role: Sieve(source, data)
+        for role, source in carve_passing(dict(open_sources(data)), data).items()
+    }
+    mib = min(data.held_mib, data.limit_mib or data.held_mib)
+    held = {role: limited(source, data.limit, mib) for role, source in sieves.items()}
+    _require_documents(held, data)
+    train = limited(sieves["train"], data.limit, data.limit_mib)
+    made = _tokenizer(tokenizer, objective, train, set(), True, context)
+    cut = BlockSplits.of(data, made, objective, True, context, seed)
+    corpora = _corpora(held, cut)
+    _spare_threads()
+    fixed = {role: cut.fixed(corpus) for role, corpus in corpora.items()}
+    return TextData(
+        train=cut.stream(train),
+        train_plain=fixed["train"],
+        validation=fixed["validation"],
+        test=fixed.get("test"),
+        tokenizer=made,
+    )
+
+
 def _classified(
     data: TextDataConfig, tokenizer: TokenizerConfig, context: int, seed: int
 ) -> ClassifiedTextData:
+    if data.streaming:
+        raise UserError("data.streaming=true is for language models; a classifier reads all rows")
     rows = open_rows(data, labelled=True)
     found = _look(rows, data)
     names = names_of_classes(data, rows["train"])
     splits = _split(rows, found, data)
-    made = _tokenizer(tokenizer, "classification", splits["train"], found, True, context)
+    alphabet = set().union(*(one.alphabet for one in found.values()))
+    made = _tokenizer(tokenizer, "classification", splits["train"], alphabet, True, context)
     ready = classified_splits(splits, names, data, made, context, seed)
     _spare_threads()
     return ClassifiedTextData(
@@ -152,20 +192,33 @@ def _split(
     sources: Mapping[str, DocumentSource], found: dict[str, Survey], data: TextDataConfig
 ) -> dict[str, DocumentSource]:
     splits = carve(dict(sources), data, found["train"])
+    _require_documents(splits, data)
+    return splits
+
+
+def _require_documents(splits: Mapping[str, DocumentSource], data: TextDataConfig) -> None:
     for role, source in splits.items():
         if next(texts(source), None) is None:
+            other = "name what ends a document with data.separator"
+            if not data.streaming:
+                other = "cut by position with data.carve=position"
             raise UserError(
                 f"no document of {data.where} falls into the {role} split; change data.{role}_share"
-                f", give data.{role}_path, or cut by position with data.carve=position"
+                f", give data.{role}_path, or {other}"
             )
-    return splits
+
+
+def _corpora(splits: Mapping[str, DocumentSource], cut: BlockSplits) -> dict[str, Corpus]:
+    # The short splits first: what is wrong with them is soon found.
+    order = sorted(splits, key=["test", "validation", "train"].index)
+    return {role: cut.corpus(splits[role], role) for role in order}
 
 
 def _tokenizer(
     config: TokenizerConfig,
     objective: Objective,
     source: DocumentSource,
-    found: dict[str, Survey],
+    alphabet: set[str],
     several: bool,
     context: int,
 ) -> PreTrainedTokenizerBase:
@@ -175,7 +228,6 @@ def _tokenizer(
         where = f"tokenizer.path={config.path}: this tokenizer"
         require_special_tokens(tokenizer, objective, several, where)
         return tokenizer
-    alphabet = set().union(*(one.alphabet for one in found.values()))
     training = (part for text in texts(source) for part in (text.text, text.pair) if part)
     return train_tokenizer(config, objective, training, alphabet, several, context)
 

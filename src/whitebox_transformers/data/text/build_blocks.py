@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from whitebox_transformers.data.text.causal import CausalBlocks
+from whitebox_transformers.data.text.causal import CausalBlocks, CausalSamples
 from whitebox_transformers.data.text.config import TextDataConfig
 from whitebox_transformers.data.text.corpus import Corpus, build_corpus
 from whitebox_transformers.data.text.documents import DocumentSource, texts
 from whitebox_transformers.data.text.encode import Encoder
-from whitebox_transformers.data.text.masked import MaskedBlocks, Masker
+from whitebox_transformers.data.text.masked import MaskedBlocks, MaskedSamples, Masker
+from whitebox_transformers.data.text.samples import Samples
 from whitebox_transformers.data.text.special_tokens import Objective, end_of_document
+from whitebox_transformers.data.text.stream import TextStream
 from whitebox_transformers.errors import UserError
 
 Blocks = CausalBlocks | MaskedBlocks
@@ -28,8 +31,8 @@ class BlockSplits:
     encoder: Encoder
     separator: int | None
     """Id of the token that ends a document; None: there is but one document."""
-    size: int
-    """Tokens of the text in a block."""
+    samples: Samples
+    seed: int
     moving: Callable[[Corpus], Blocks]
     """For training."""
     fixed: Callable[[Corpus], Blocks]
@@ -58,25 +61,34 @@ class BlockSplits:
         Raises:
             UserError: The context is too short.
         """
-        common = {"context": context, "cross_documents": data.cross_documents}
+        common: dict[str, Any] = {"context": context, "cross_documents": data.cross_documents}
         if objective == "causal":
-            size, least = context, 2
-            moving = partial(CausalBlocks, seed=seed, moving=True, **common)
-            fixed = partial(CausalBlocks, seed=seed, moving=False, **common)
+            samples: Samples = CausalSamples(**common)
+            least, blocks = 2, CausalBlocks
         else:
-            masker = Masker(tokenizer, data.mask_share, data.mask_whole_words)
-            size, least = context - masker.frame, 1
-            common["masker"] = masker
-            moving = partial(MaskedBlocks, seed=seed, moving=True, **common)
-            fixed = partial(MaskedBlocks, seed=data.split_seed, moving=False, **common)
-        if size < least:
+            common["masker"] = Masker(tokenizer, data.mask_share, data.mask_whole_words)
+            samples = MaskedSamples(**common)
+            least, blocks = 1, MaskedBlocks
+        if samples.size < least:
             raise UserError(
-                f"a context of {context} tokens is too short: it holds {max(size, 0)} tokens of "
-                "text"
+                f"a context of {context} tokens is too short: it holds {max(samples.size, 0)} "
+                "tokens of text"
             )
-        encoder = Encoder(tokenizer, words=objective == "masked" and data.mask_whole_words)
-        separator = end_of_document(tokenizer, objective) if several else None
-        return cls(data, encoder, separator, size, moving, fixed)
+        return cls(
+            data=data,
+            encoder=Encoder(tokenizer, words=objective == "masked" and data.mask_whole_words),
+            separator=end_of_document(tokenizer, objective) if several else None,
+            samples=samples,
+            seed=seed,
+            moving=partial(blocks, seed=seed, moving=True, **common),
+            fixed=partial(blocks, seed=data.split_seed, moving=False, **common),
+        )
+
+    def stream(self, source: DocumentSource) -> TextStream:
+        """A training split that is tokenised while it passes by."""
+        assert self.separator is not None  # streams have many documents
+        encoder, separator = self.encoder, self.separator
+        return TextStream(source, encoder, self.samples, separator, self.data, self.seed)
 
     def corpus(self, source: DocumentSource, role: str) -> Corpus:
         """The tokens of a split.
@@ -90,10 +102,10 @@ class BlockSplits:
             vocabulary=len(self.encoder.tokenizer),
             title=f"tokenising {role} text",
         )
-        if len(corpus) < self.size:
+        if len(corpus) < self.samples.size:
             raise UserError(
                 f"the {role} text of {self.data.place_of(role)} has {len(corpus)} tokens, fewer "
-                f"than one block of {self.size}; give more text, raise data.{role}_share or "
-                "shorten the context"
+                f"than one block of {self.samples.size}; give more text, raise data.{role}_share "
+                "or shorten the context"
             )
         return corpus

@@ -108,6 +108,33 @@ def carve(
     Raises:
         UserError: There is no validation text.
     """
+    missing = _missing(sources, data)
+    splits = sources | _carved(sources["train"], missing, data, train) if missing else sources
+    return {role: limited(source, data.limit, data.limit_mib) for role, source in splits.items()}
+
+
+def carve_passing(
+    sources: dict[str, DocumentSource], data: TextDataConfig
+) -> dict[str, DocumentSource]:
+    """The same without having read anything: by documents, each by its own hash alone."""
+    splits, low = dict(sources), 0.0
+    for role, share in _missing(sources, data).items():
+        splits[role] = ByHash(sources["train"], low, low + share, data.split_seed)
+        low += share
+    if low:
+        splits["train"] = ByHash(sources["train"], low, 1.0, data.split_seed)
+    return splits
+
+
+def limited(source: DocumentSource, count: int | None, mib: float | None) -> DocumentSource:
+    """At most so many documents, or so many MiB of text."""
+    if count is None and mib is None:
+        return source
+    return Limited(source, count, None if mib is None else int(mib * MIB))
+
+
+def _missing(sources: dict[str, DocumentSource], data: TextDataConfig) -> dict[str, float]:
+    """The shares of splits that are to be carved."""
     shares = {"test": data.test_share, "validation": data.validation_share}
     missing = {role: share for role, share in shares.items() if role not in sources and share > 0}
     if "validation" not in sources and "validation" not in missing:
@@ -115,11 +142,7 @@ def carve(
             f"{data.where} has no validation text; give data.validation_path or a "
             "data.validation_share above 0"
         )
-    splits = sources | _carved(sources["train"], missing, data, train) if missing else sources
-    if data.limit is None and data.limit_mib is None:
-        return splits
-    size = None if data.limit_mib is None else int(data.limit_mib * MIB)
-    return {role: Limited(source, data.limit, size) for role, source in splits.items()}
+    return missing
 
 
 def _carved(

@@ -117,8 +117,20 @@ class TextDataConfig:
     """Masked language models only: choose whole words, as the tokenizer splits text, instead of
     tokens."""
 
+    streaming: bool = False
+    """Read and tokenise the training text in passing, time and again: for corpora that do not fit
+    in memory. Splits are carved by documents. Broken ones are skipped, counted and named."""
+
+    shuffle_buffer: int = 1000
+    """Streaming only: how many documents are held to draw from."""
+
+    held_mib: float = 16.0
+    """Streaming only: validation, test and the training text that is measured are the first so
+    many MiB of theirs, held in memory."""
+
     on_bad: Literal["error", "skip"] = "error"
-    """What to do with documents that are not UTF-8 text: stop and list them, or leave them out."""
+    """What to do with documents that are not UTF-8 text: stop and list them, or leave them out.
+    Streams always leave them out."""
 
     max_bad: float = 0.001
     """Largest share of such documents that may be left out; beyond it the run stops."""
@@ -149,6 +161,14 @@ class TextDataConfig:
                 f"data.validation_share={self.validation_share} and data.test_share="
                 f"{self.test_share} leave no training text; lower them"
             )
+        if self.streaming and self.carve == "position":
+            raise UserError(
+                "data.carve=position needs the length of the whole text, which a stream has not; "
+                "set data.carve=documents or data.streaming=false"
+            )
+        check_range("data.shuffle_buffer", self.shuffle_buffer, 1, math.inf)
+        if not 0 < self.held_mib < math.inf:
+            raise UserError(f"data.held_mib={self.held_mib} must be above 0")
         if self.limit is not None:
             check_range("data.limit", self.limit, 1, math.inf)
         if self.limit_mib is not None and not 0 < self.limit_mib < math.inf:

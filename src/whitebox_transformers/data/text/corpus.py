@@ -10,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from whitebox_transformers.data.text.encode import Encoded
+from whitebox_transformers.data.text.samples import Stretch
 
 
 @dataclass
@@ -29,6 +30,17 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def stretch(self, start: int, length: int, fresh: slice) -> Stretch:
+        """``length`` tokens from ``start`` on, of which ``fresh`` are to be counted."""
+        counted = torch.zeros(length, dtype=torch.bool)
+        counted[fresh] = True
+        return Stretch(
+            self.ring(start, length),
+            counted,
+            self.borders(start, length),
+            self.words(start, length),
+        )
 
     def ring(self, start: int, length: int) -> torch.Tensor:
         """``length`` tokens from ``start`` on; the beginning follows the end. (length,) int64."""

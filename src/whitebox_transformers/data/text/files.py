@@ -16,6 +16,9 @@ from whitebox_transformers.data.text.config import TextDataConfig
 from whitebox_transformers.data.text.documents import Document, DocumentSource
 from whitebox_transformers.errors import UserError
 
+LONGEST_STREAMED = 2**30
+"""Bytes of a document that passes by."""
+
 
 class TextFiles:
     """Documents of files; as a stream it permutes the files.
@@ -78,6 +81,8 @@ def _by_role(data: TextDataConfig, find) -> dict[str, DocumentSource]:
         paths, root = find(path, key, data)
         if data.separator is not None:
             _require_separator(paths, data.separator)
+        elif data.streaming:
+            _refuse_long(paths)
         sources[role] = TextFiles(paths, root, data.separator)
     return sources
 
@@ -135,6 +140,15 @@ def _require_separator(paths: list[Path], separator: str) -> None:
         f"data.separator={separator!r} does not occur in {files}; "
         "null makes a whole file one document"
     )
+
+
+def _refuse_long(paths: list[Path]) -> None:
+    for path in paths:
+        if path.stat().st_size > LONGEST_STREAMED:
+            raise UserError(
+                f"{path} is one document of {path.stat().st_size / 2**30:.1f} GiB, which a stream "
+                "holds in memory; name what ends a document with data.separator"
+            )
 
 
 def _split(path: Path, separator: bytes) -> Iterator[tuple[bytes, int, bool]]:

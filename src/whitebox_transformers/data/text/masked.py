@@ -1,4 +1,4 @@
-"""Blocks of text in which hidden tokens are predicted from both sides."""
+"""Text in which hidden tokens are predicted from both sides."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from whitebox_transformers.data.text.causal import IGNORED, restarting
 from whitebox_transformers.data.text.corpus import Corpus
 from whitebox_transformers.data.text.encode import token_bytes
 from whitebox_transformers.data.text.masking import choose_tokens, choose_words, hide
+from whitebox_transformers.data.text.samples import Stretch
 
 
 class Masker:
@@ -91,17 +92,47 @@ class _Counts:
     bytes: int
 
 
-class MaskedBlocks(Dataset[Sample]):
-    """Samples ``{"input_ids": (N,) int64, "labels": (N,) int64}`` for masked language models.
+class MaskedSamples:
+    """Makes samples ``{"input_ids": (N,) int64, "labels": (N,) int64}`` for masked models.
 
-    Blocks do not overlap: in an epoch every token lies in exactly one, where it may be hidden;
-    the tokenizer's begin and end tokens frame each block. Masks are a function of (seed, epoch,
-    index) in training, and of (split seed, index) in evaluation.
+    The tokenizer's begin and end tokens frame each sample.
 
     Unless documents may be crossed there are two more: ``position_ids`` (N,), which begin anew at
     ``first_position`` with each document, and ``attention_mask`` (1, N, N) float32, which is added
     to the scores: 0 within a document, the lowest number across. Stacked to (B, 1, N, N) it is
     taken as it is by models of transformers.
+
+    Args:
+        context: N, frame included.
+        masker: How tokens are hidden.
+        cross_documents: Whether attention goes on across documents.
+    """
+
+    lead = 0
+
+    def __init__(self, context: int, masker: Masker, cross_documents: bool) -> None:
+        self.size = context - masker.frame
+        self.masker = masker
+        self.cross_documents = cross_documents
+        self.first_position = 0
+
+    def __call__(self, stretch: Stretch, seed: int) -> Sample:
+        """A sample; ``seed`` decides what is hidden."""
+        tokens, fresh, borders, words = stretch
+        sample = self.masker(tokens, fresh, words, seed)
+        if self.cross_documents:
+            return sample
+        inner = borders.clone()
+        inner[0] = False  # what frames a sample belongs to its first and last document
+        return sample | separated(self.masker.framed(inner, False), self.first_position)
+
+
+class MaskedBlocks(Dataset[Sample]):
+    """The samples of :class:`MaskedSamples` from tokens in memory.
+
+    Blocks do not overlap: in an epoch every token lies in exactly one, where it may be hidden.
+    Masks are a function of (seed, epoch, index) in training, and of (split seed, index) in
+    evaluation.
 
     Args:
         corpus: The split, of at least ``context - masker.frame`` tokens.
@@ -122,17 +153,24 @@ class MaskedBlocks(Dataset[Sample]):
         cross_documents: bool,
     ) -> None:
         self.corpus = corpus
-        self.masker = masker
         self.seed = seed
         self.moving = moving
-        self.cross_documents = cross_documents
-        self.first_position = 0
-        self.size = context - masker.frame
+        self.samples = MaskedSamples(context, masker, cross_documents)
+        size = self.samples.size
         self.blocks = (
-            MovingBlocks(len(corpus), self.size, 0, seed)
+            MovingBlocks(len(corpus), size, 0, seed)
             if moving
-            else FixedBlocks(len(corpus), self.size, 0)
+            else FixedBlocks(len(corpus), size, 0)
         )
+
+    @property
+    def first_position(self) -> int:
+        """Position of a document's first token."""
+        return self.samples.first_position
+
+    @first_position.setter
+    def first_position(self, position: int) -> None:
+        self.samples.first_position = position
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -143,16 +181,8 @@ class MaskedBlocks(Dataset[Sample]):
             raise IndexError(f"block {index} of {len(self)}")
         epoch = epoch if self.moving else 0
         start, fresh = self.blocks.at(epoch, index)
-        may = torch.zeros(self.size, dtype=torch.bool)
-        may[fresh] = True
-        words = self.corpus.words(start, self.size)
-        seed = seed_of("mask", self.seed, epoch, index)
-        sample = self.masker(self.corpus.ring(start, self.size), may, words, seed)
-        if self.cross_documents:
-            return sample
-        borders = self.corpus.borders(start, self.size)
-        borders[0] = False  # what frames a block belongs to its first and last document
-        return sample | separated(self.masker.framed(borders, False), self.first_position)
+        stretch = self.corpus.stretch(start, self.samples.size, fresh)
+        return self.samples(stretch, seed_of("mask", self.seed, epoch, index))
 
     @property
     def targets(self) -> int:
@@ -170,7 +200,7 @@ class MaskedBlocks(Dataset[Sample]):
 
     @cached_property
     def _counts(self) -> _Counts:
-        lengths = torch.from_numpy(token_bytes(self.masker.tokenizer))
+        lengths = torch.from_numpy(token_bytes(self.samples.masker.tokenizer))
         found = _Counts(0, 0)
         for index in range(len(self)):
             labels = self[index]["labels"]

@@ -94,7 +94,7 @@ def text_of(value: Any, column: str, name: str) -> str | BadDocument:
 
 def hub_tables(data: TextDataConfig) -> dict[str, list[Table]]:
     """Splits of a data set by role."""
-    return {role: [HubTable(*split)] for role, split in load_splits(data, streaming=False).items()}
+    return {role: [HubTable(*split)] for role, split in load_splits(data, data.streaming).items()}
 
 
 def table_files(data: TextDataConfig) -> dict[str, list[Table]]:

@@ -165,7 +165,7 @@ def test_targets_and_bytes_count_what_is_predicted(texts):
     assert validation.targets == validation.bytes == int((labels != IGNORED).sum())
     characters = masked(texts, kind="characters", context=16).validation
     labels = torch.cat([characters[i]["labels"] for i in range(len(characters))])
-    text = characters.masker.tokenizer.decode(labels[labels != IGNORED])
+    text = characters.samples.masker.tokenizer.decode(labels[labels != IGNORED])
     assert characters.bytes == len(text.encode())
     assert characters.targets == len(text)
 
