@@ -56,12 +56,6 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
             self.norm = nn.LayerNorm(config.hidden_size, eps=config.final_norm_eps)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        self.embeddings.word_embeddings = value
-
     @merge_with_config_defaults
     @capture_outputs
     def forward(

@@ -25,6 +25,7 @@ class CrateTextPreTrainedModel(FamilyPreTrainedModel):
 
     main_input_name = "input_ids"
     input_modalities = "text"
+    _input_embed_layer = "word_embeddings"
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
