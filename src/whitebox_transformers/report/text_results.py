@@ -61,6 +61,10 @@ class TextGallery(Gallery):
     def attention_words(self, model: PreTrainedModel) -> str:
         """What the marks of this model's attention show."""
         scores = _WHITE_BOX_SCORES if is_mssa(model) else _BLACK_BOX_SCORES
+        if getattr(model.config, "position_embedding_type", None) == "rotary":
+            scores += ", both turned by their positions"
+        if getattr(model.config, "head_lags", None) is not None:
+            scores += ", in heads that lag with the token before $z_i$ in place of $z_i$"
         return _ROWS.replace("{query}", _QUERY[self.asked]).replace("{scores}", scores)
 
     def attention(self, model: PreTrainedModel, control: PreTrainedModel) -> list[AttentionOfText]:
