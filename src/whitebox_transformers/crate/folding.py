@@ -11,6 +11,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .block import CrateLayer
 from .folded_layers import FoldedLayer, folded_parts
+from .folded_vocabulary import FoldedVocabulary
 from .masks import bidirectional_mask
 from .modeling_crate import (
     CrateForImageClassification,
@@ -109,13 +110,14 @@ class FoldedCrateGPTForCausalLM(ForInferenceOnly, CrateGPTForCausalLM):  # pyrig
     The model itself, with other steps in its layers; it generates as the original does.
     """
 
-    def __init__(self, model: CrateGPTForCausalLM):
+    def __init__(self, model: CrateGPTForCausalLM, skip_zeros: bool = False):
         # The weights drawn here would all be replaced.
         with torch.device("meta"):
             super().__init__(copy.deepcopy(model.config))
         # Together, so that tied weights stay tied.
         copied = copy.deepcopy((model.crate.embeddings, model.crate.norm, model.lm_head))
-        self.crate.embeddings, self.crate.norm, self.lm_head = copied
+        self.crate.embeddings, self.crate.norm, head = copied
+        self.lm_head = FoldedVocabulary(head, skip_zeros)
         ours, theirs = self.crate.stack.layers, copy.deepcopy(model.crate.stack.layers)
         for layer, source in zip(ours, cast(Iterable[CrateLayer], theirs), strict=True):
             layer.compress, layer.sparsify = folded_parts(source, self.config)  # pyright: ignore[reportArgumentType]
@@ -129,12 +131,6 @@ class FoldedCrateGPTForCausalLM(ForInferenceOnly, CrateGPTForCausalLM):  # pyrig
         return super().forward(*args, **kwargs)
 
 
-FOLDED = {
-    CrateForImageClassification: FoldedCrateForImageClassification,
-    CrateGPTForCausalLM: FoldedCrateGPTForCausalLM,
-}
-
-
 @overload
 def fold(
     model: CrateForImageClassification, dtype: torch.dtype | None = None
@@ -143,17 +139,20 @@ def fold(
 
 @overload
 def fold(
-    model: CrateGPTForCausalLM, dtype: torch.dtype | None = None
+    model: CrateGPTForCausalLM, dtype: torch.dtype | None = None, skip_zeros: bool = False
 ) -> FoldedCrateGPTForCausalLM: ...
 
 
 @torch.no_grad()
-def fold(model, dtype=None):
+def fold(model, dtype=None, skip_zeros=False):
     """A copy of a classifier or a causal language model for inference: fewer products, same scores.
 
     Args:
         model: The model; left unchanged.
         dtype: Type of the folded weights, e.g. ``torch.bfloat16``; by default the model's own.
+        skip_zeros: Of a language model whose last layer is ISTA without a final LayerNorm: score
+            a single token on the CPU by the rows of the vocabulary matrix that meet its non-zero
+            coordinates. Sums in another order, so that scores agree up to rounding.
 
     Returns:
         The folded model, frozen, in evaluation mode, on the model's device.
@@ -161,16 +160,37 @@ def fold(model, dtype=None):
     Raises:
         FoldedModelError: The model is folded already.
         TypeError: Neither of the two.
+        ValueError: ``skip_zeros`` of a model whose last representation has no exact zeros.
     """
     if isinstance(model, ForInferenceOnly):
         raise FoldedModelError(f"fold() was given a folded model. {HOW_TO_GO_ON}")
-    for kind, folded_kind in FOLDED.items():
-        if isinstance(model, kind):
-            folded = folded_kind(model)
-            nn.Module.to(folded, model.device, dtype or model.dtype)
-            return folded
-    names = " and ".join(kind.__name__ for kind in FOLDED)
-    raise TypeError(f"fold() was given {type(model).__name__}; it folds {names}.")
+    if skip_zeros:
+        _check_zeros(model)
+    if isinstance(model, CrateGPTForCausalLM):
+        folded = FoldedCrateGPTForCausalLM(model, skip_zeros)
+    elif isinstance(model, CrateForImageClassification):
+        folded = FoldedCrateForImageClassification(model)
+    else:
+        raise TypeError(
+            f"fold() was given {type(model).__name__}; it folds CrateForImageClassification and "
+            f"CrateGPTForCausalLM."
+        )
+    nn.Module.to(folded, model.device, dtype or model.dtype)
+    return folded
+
+
+def _check_zeros(model: nn.Module) -> None:
+    if not isinstance(model, CrateGPTForCausalLM):
+        raise ValueError(
+            f"skip_zeros=True is for CrateGPTForCausalLM, not {type(model).__name__}; leave it out."
+        )
+    sparsification, final_norm = model.config.sparsification, model.config.final_norm
+    if sparsification != "ista" or final_norm:
+        raise ValueError(
+            f"skip_zeros=True needs exact zeros at the vocabulary matrix: sparsification='ista' "
+            f"and final_norm=False, but this model has {sparsification!r} and {final_norm}; leave "
+            f"it out."
+        )
 
 
 __all__ = [

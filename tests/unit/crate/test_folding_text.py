@@ -7,10 +7,12 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.contract.tiny import tiny_model
 from tests.contract.tiny_gpt import VARIANTS, tiny_gpt, tiny_text
 from torch.utils.flop_counter import FlopCounterMode
 
-from whitebox_transformers.crate import fold
+from whitebox_transformers.crate import fold, folded_vocabulary
+from whitebox_transformers.crate.folded_vocabulary import row_sum
 from whitebox_transformers.crate.folding import FoldedModelError
 
 PACKED = torch.tensor([[0, 1, 2, 3, 0, 1, 0, 1, 2], [0, 1, 0, 1, 2, 3, 4, 5, 6]])
@@ -107,6 +109,53 @@ def test_bfloat16_stays_near_float32() -> None:
     assert folded.lm_head.weight is folded.get_input_embeddings().weight
     logits, reference = folded(ids).logits.float(), model(ids).logits
     assert (logits - reference).abs().max() < 0.05 * reference.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("threads", [1, 3, 5])
+def test_a_sum_of_rows_is_the_product(threads: int, dtype: torch.dtype) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        rows, factors = torch.randn(12, 30).to(dtype), torch.randn(4).to(dtype)
+        found = row_sum(rows, torch.tensor([0, 3, 7, 11]), factors)
+        nothing = row_sum(rows, torch.tensor([], dtype=torch.long), factors[:0])
+    finally:
+        torch.set_num_threads(before)
+    expected = factors @ rows[[0, 3, 7, 11]]
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(nothing, torch.zeros(30, dtype=dtype))
+
+
+@pytest.mark.parametrize("variant", ["published", "rotary", "untied-words"])
+@torch.no_grad()
+def test_zeros_are_skipped_where_a_single_token_is_scored(variant: str, monkeypatch) -> None:
+    model, ids = tiny_gpt(variant, threshold=2.0), tiny_text(1)
+    monkeypatch.setattr(folded_vocabulary, "WORTHWHILE", 0.4)
+    share = (model.crate(ids).last_hidden_state != 0).float().mean(-1)
+    assert 0 < share.min() < 0.4 < share.max() < 1
+    folded, sums = fold(model, skip_zeros=True), []
+    monkeypatch.setattr(folded_vocabulary, "row_sum", lambda *a: sums.append(a) or row_sum(*a))
+    for count in range(1, 10):
+        near(folded(ids[:, :count], logits_to_keep=1).logits, model(ids[:, :count]).logits[:, -1:])
+    assert len(sums) == (share <= 0.4).sum()
+    options = {"max_new_tokens": 10, "do_sample": False, "pad_token_id": 0}
+    options |= {"no_repeat_ngram_size": 1}
+    assert torch.equal(folded.generate(ids, **options), model.generate(ids, **options))
+    # A batch, a prompt and a compiled graph are multiplied as ever.
+    sums.clear()
+    near(folded(tiny_text()).logits, model(tiny_text()).logits)
+    compiled = torch.compile(folded, fullgraph=True, backend="eager")
+    near(compiled(ids[:, :1], use_cache=False).logits, model(ids[:, :1]).logits)
+    assert not sums
+
+
+def test_zeros_are_not_looked_for_where_there_are_none() -> None:
+    for variant in ("final-norm", "attention-only", "crate-lm", "black-box"):
+        with pytest.raises(ValueError, match="sparsification='ista' and final_norm=False, but"):
+            fold(tiny_gpt(variant), skip_zeros=True)
+    with pytest.raises(ValueError, match="is for CrateGPTForCausalLM, not CrateForImage"):
+        fold(tiny_model(), skip_zeros=True)
 
 
 def ask(folded, request: str):
