@@ -25,6 +25,8 @@ FREE_KEYS = {
     "train.tensorboard",
     "data.cache",
     "data.cache_gib",
+    "data.cache_mib",
+    "data.cache_folder",
 }
 
 

@@ -107,7 +107,7 @@ def build_text(
     alphabet = set().union(*(one.alphabet for one in found.values()))
     made = _tokenizer(tokenizer, objective, splits["train"], alphabet, several, context)
     cut = BlockSplits.of(data, made, objective, several, context, seed)
-    corpora = _corpora(splits, cut)
+    corpora = _corpora(splits, cut, found)
     _spare_threads()
     fixed = {role: cut.fixed(corpus) for role, corpus in corpora.items()}
     return TextData(
@@ -142,7 +142,7 @@ def _streamed(
     train = limited(sieves["train"], data.limit, data.limit_mib)
     made = _tokenizer(tokenizer, objective, train, set(), True, context)
     cut = BlockSplits.of(data, made, objective, True, context, seed)
-    corpora = _corpora(held, cut)
+    corpora = _corpora(held, cut, {})
     _spare_threads()
     fixed = {role: cut.fixed(corpus) for role, corpus in corpora.items()}
     return TextData(
@@ -208,10 +208,13 @@ def _require_documents(splits: Mapping[str, DocumentSource], data: TextDataConfi
             )
 
 
-def _corpora(splits: Mapping[str, DocumentSource], cut: BlockSplits) -> dict[str, Corpus]:
+def _corpora(
+    splits: Mapping[str, DocumentSource], cut: BlockSplits, found: Mapping[str, Survey]
+) -> dict[str, Corpus]:
     # The short splits first: what is wrong with them is soon found.
     order = sorted(splits, key=["test", "validation", "train"].index)
-    return {role: cut.corpus(splits[role], role) for role in order}
+    return {role: cut.corpus(splits[role], role, found.get(role, found.get("train"))) for role in
+            order}  # fmt: skip
 
 
 def _tokenizer(

@@ -128,6 +128,14 @@ class TextDataConfig:
     """Streaming only: validation, test and the training text that is measured are the first so
     many MiB of theirs, held in memory."""
 
+    cache_mib: float | None = 64.0
+    """The tokens of a text of at least so many MiB are kept on disk, where the next run finds them
+    by what they were made of. ``null``: those of no text."""
+
+    cache_folder: str | None = None
+    """Where. ``null``: below ``$XDG_CACHE_HOME`` or ``~/.cache``. It may be deleted at any time
+    when no run reads it."""
+
     on_bad: Literal["error", "skip"] = "error"
     """What to do with documents that are not UTF-8 text: stop and list them, or leave them out.
     Streams always leave them out."""
@@ -169,6 +177,8 @@ class TextDataConfig:
         check_range("data.shuffle_buffer", self.shuffle_buffer, 1, math.inf)
         if not 0 < self.held_mib < math.inf:
             raise UserError(f"data.held_mib={self.held_mib} must be above 0")
+        if self.cache_mib is not None:
+            check_range("data.cache_mib", self.cache_mib, 0.0, math.inf)
         if self.limit is not None:
             check_range("data.limit", self.limit, 1, math.inf)
         if self.limit_mib is not None and not 0 < self.limit_mib < math.inf:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -71,8 +73,44 @@ def _ring(values: torch.Tensor, start: int, length: int) -> np.ndarray:
     return np.concatenate([found, values.numpy()[: length - len(found)]])
 
 
+class Store(Protocol):
+    """Arrays that grow at their ends, by the names of a corpus's fields."""
+
+    def append(self, name: str, values: np.ndarray) -> None:
+        """Put values behind the others of that name; all are of one type."""
+        ...
+
+    def corpus(self, size: int) -> Corpus:
+        """The whole, which stands for ``size`` UTF-8 bytes."""
+        ...
+
+
+class Memory:
+    """A store in memory."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[np.ndarray]] = {}
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parts.clear()
+
+    def append(self, name: str, values: np.ndarray) -> None:
+        """Put values behind the others of that name."""
+        self._parts.setdefault(name, []).append(values)
+
+    def corpus(self, size: int) -> Corpus:
+        """The whole."""
+        whole = {name: np.concatenate(parts) for name, parts in self._parts.items()}
+        return Corpus(
+            bytes=size, **{name: torch.from_numpy(found) for name, found in whole.items()}
+        )
+
+
 def build_corpus(
-    documents: Iterable[Encoded], separator: int | None, vocabulary: int, title: str
+    documents: Iterable[Encoded], separator: int | None, vocabulary: int, title: str, store: Store
 ) -> Corpus:
     """Put encoded documents after each other.
 
@@ -81,23 +119,23 @@ def build_corpus(
         separator: Id of the token that ends each; None: there is none.
         vocabulary: Size of the vocabulary.
         title: Label of the progress bar.
+        store: Where the arrays grow.
     """
     kind = np.uint16 if vocabulary <= 2**16 else np.int32
     end = np.array([] if separator is None else [separator], dtype=kind)
-    border = np.ones(len(end), dtype=bool)
-    parts, words, starts, first_bytes, size, total = [], [], [], [], 0, 0
+    starts, first_bytes, size, total = array("q"), array("q"), 0, 0
+    store.append("tokens", end[:0])  # even if there is no document
     bar = tqdm(documents, desc=title, unit="document", leave=False, delay=1.0, mininterval=0.5)
     for ids, count, first, ending, word_starts in bar:
         starts.append(size)
         first_bytes.append(first if len(ids) else first + ending)
-        parts += [ids.astype(kind), end]
-        words += [] if word_starts is None else [word_starts, border]
+        store.append("tokens", ids.astype(kind))
+        store.append("tokens", end)
+        if word_starts is not None:
+            store.append("word_starts", word_starts)
+            store.append("word_starts", np.ones(len(end), dtype=bool))
         size += len(ids) + len(end)
         total += count + ending
-    return Corpus(
-        tokens=torch.from_numpy(np.concatenate([*parts, np.array([], dtype=kind)])),
-        starts=torch.tensor(starts, dtype=torch.int64),
-        first_bytes=torch.tensor(first_bytes, dtype=torch.int64),
-        bytes=total,
-        word_starts=torch.from_numpy(np.concatenate(words)) if words else None,
-    )
+    store.append("starts", np.array(starts, dtype=np.int64))
+    store.append("first_bytes", np.array(first_bytes, dtype=np.int64))
+    return store.corpus(total)

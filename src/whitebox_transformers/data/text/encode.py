@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import tokenizers
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
@@ -58,6 +59,13 @@ class Encoder:
             )
         self.cuts = _begins_anew_at_lines(parts)
         self.byte_lengths = _name_lengths(tokenizer) if _is_byte_level(parts) else None
+
+    @property
+    def recipe(self) -> str | None:
+        """Everything that decides the tokens of a text; None if nobody can tell."""
+        if self.backend is None:
+            return None
+        return f"{tokenizers.__version__} words={self.words} {self.backend.to_str()}"
 
     def encode(self, texts: Iterable[Text]) -> Iterator[Encoded]:
         """The tokens of each document, in order.

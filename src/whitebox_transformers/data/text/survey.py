@@ -23,7 +23,7 @@ class Survey:
     alphabet: set[str] = field(default_factory=set)
     """The characters that occur."""
     digest: str = ""
-    """Changes with every byte and every border between documents."""
+    """Changes with every byte, every border between documents, and their keys."""
     bad: list[BadDocument] = field(default_factory=list)
 
 
@@ -48,7 +48,9 @@ def survey(source: DocumentSource, title: str) -> Survey:
         found.characters += len(text.text)
         found.bytes += len(content) + text.ending
         found.alphabet.update(text.text, text.pair or "")
-        digest.update(b"%d %d " % (len(content), text.ending))
+        key = document.key.encode("utf-8", "surrogateescape")
+        digest.update(b"%d %d %d " % (len(key), len(content), text.ending))
+        digest.update(key)
         digest.update(content)
     found.digest = digest.hexdigest()
     return found
