@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.learn.tiny_text_run import tiny_text_recipe, write_language
 from tests.unit.analysis.tiny_text import tiny_crate_gpt
 from tests.unit.evaluation.tiny_language import byte_level, tiny_bert, tiny_gpt2
 from typer.testing import CliRunner, Result
 
+from whitebox_transformers.training.run import train
 from whitebox_transformers_cli.app import app
 
 
@@ -33,6 +35,26 @@ def bert(tmp_path_factory) -> Path:
     language.model.save_pretrained(folder)
     language.tokenizer.save_pretrained(folder)
     return folder
+
+
+def test_a_run_on_text_is_looked_into(tmp_path, monkeypatch):
+    monkeypatch.setattr("whitebox_transformers.report.inspect.write_figures", lambda *_: [])
+    text = write_language(tmp_path / "text")
+    recipe = tiny_text_recipe("causal-lm", "crate-gpt", text, steps=2, accumulate=1, device="cpu")
+    recipe.out = str(tmp_path / "run")
+    train(recipe)
+    shown = ("--text", "a dog", "--text", "the cat", "--samples", 3)
+    result = wbt("inspect", tmp_path / "run", *shown)
+    assert result.exit_code == 0, result.output
+    stored = json.loads((tmp_path / "run/inspection/layers.json").read_text(encoding="utf-8"))
+    assert ["".join(item["tokens"]) for item in stored["predictions"]] == ["a dog", "the cat"]
+    looked = wbt("neurons", tmp_path / "run", "--top", 2, "--samples", 4)
+    assert looked.exit_code == 0, looked.output
+    stored = json.loads((tmp_path / "run/neurons/neurons.json").read_text(encoding="utf-8"))
+    assert stored["looked_at"]["samples"] == 4
+    refused = wbt("inspect", tmp_path / "run", "--images", "cat.png")
+    assert refused.exit_code == 2
+    assert "shows no images" in refused.stderr
 
 
 def test_neurons_writes_numbers_and_a_page(tmp_path):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from whitebox_transformers.data.text.rows import Table
+from whitebox_transformers.data.text.stored_rows import HubTable
+from whitebox_transformers.data.text.tables import (
+    ENDINGS,
+    FORMATS,
+    column_texts,
+    open_table,
+    require_column,
+    text_column,
+)
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.extras import require
-
-TABLES = (".parquet", ".jsonl", ".ndjson")
-COLUMN = "text"
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,10 @@ def read_texts(
     """Read everything that is to be scored.
 
     Args:
-        names: Files, UTF-8 or parquet or JSON lines; with ``column``, also folders and names that
-            ``datasets.load_dataset`` takes.
-        column: Column of a table that holds texts, one in a row; ``text`` if nothing is said.
+        names: Files, UTF-8 or parquet or JSON lines; with ``column``, also .csv, .tsv, folders and
+            names that ``datasets.load_dataset`` takes.
+        column: Column of a table that holds texts, one in a row; ``text``, ``sentence`` or the only
+            one if nothing is said.
         separator: What separates the texts of a plain file; ``None``: a file is one text.
         lines: Every line of a plain file is a text.
         split: Of a data set that ``datasets`` loads.
@@ -61,8 +68,8 @@ def read_texts(
         path = Path(name).expanduser()
         if column is not None and not path.is_file():
             found, source = _data_set(str(name), split, column)
-        elif path.suffix.lower() in TABLES:
-            found, source = _table(path, column or COLUMN)
+        elif path.suffix.lower() in (FORMATS if column is None else ENDINGS):
+            found, source = _table(path, column)
         else:
             found, source = _plain(path, separator, lines)
         tables = tables or "column" in source
@@ -92,38 +99,9 @@ def _plain(path: Path, separator: str | None, lines: bool) -> tuple[Iterable[str
     return text.split(separator), source
 
 
-def _table(path: Path, column: str) -> tuple[list[str], dict[str, Any]]:
-    content, source = _content(path)
-    if path.suffix.lower() == ".parquet":
-        return _parquet_column(path, column), source | {"column": column}
-    rows = []
-    for number, line in enumerate(_decoded(content, path).splitlines(), start=1):
-        if line.strip():
-            rows.append(_field(line, column, f"{path} line {number}"))
-    return rows, source | {"column": column}
-
-
-def _field(line: str, column: str, where: str) -> str:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{where} is not JSON: {error}") from error
-    if not isinstance(row, dict) or not isinstance(row.get(column), str):
-        has = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-        raise UserError(f"{where} has no text under {column!r}; it has: {has}")
-    return row[column]
-
-
-def _parquet_column(path: Path, column: str) -> list[str]:
-    parquet, arrow = require("pyarrow.parquet", "train"), require("pyarrow", "train")
-    try:
-        with parquet.ParquetFile(path) as file:
-            _check_column(column, file.schema_arrow.names, str(path))
-            values = file.read([column]).column(column).to_pylist()
-    except (arrow.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} cannot be read as parquet: {reason}") from error
-    return _strings(values, column, str(path))
+def _table(path: Path, column: str | None) -> tuple[list[str], dict[str, Any]]:
+    _, source = _content(path)
+    return _texts_of(open_table(path), column, source)
 
 
 def _data_set(name: str, split: str, column: str) -> tuple[list[str], dict[str, Any]]:
@@ -134,29 +112,16 @@ def _data_set(name: str, split: str, column: str) -> tuple[list[str], dict[str, 
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{name}: neither a file nor a data set: {reason}") from error
-    _check_column(column, loaded.column_names, f"{name} {split}")
-    source = {
-        "data set": name,
-        "split": split,
-        "fingerprint": loaded._fingerprint,
-        "column": column,
-    }
-    return _strings(loaded[column], column, f"{name} {split}"), source
+    source = {"data set": name, "split": split, "fingerprint": loaded._fingerprint}
+    return _texts_of(HubTable(loaded, f"{name} {split}"), column, source)
 
 
-def _check_column(column: str, names: Iterable[str], where: str) -> None:
-    if column not in names:
-        raise UserError(f"{where} has no column {column!r}; it has: {', '.join(names)}")
-
-
-def _strings(values: Iterable[Any], column: str, where: str) -> list[str]:
-    strings = [value for value in values if value is not None]
-    for value in strings:
-        if not isinstance(value, str):
-            raise UserError(
-                f"{where}: column {column!r} holds {type(value).__name__}; expected texts"
-            )
-    return strings
+def _texts_of(
+    table: Table, asked: str | None, source: dict[str, Any]
+) -> tuple[list[str], dict[str, Any]]:
+    column = text_column(table, asked, "--column")
+    require_column(table, column, "--column")
+    return list(column_texts(table, column)), source | {"column": column}
 
 
 def _content(path: Path) -> tuple[bytes, dict[str, Any]]:

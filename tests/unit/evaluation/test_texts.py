@@ -50,10 +50,18 @@ def test_columns_of_json_lines_and_parquet_are_texts(write, tmp_path):
     found = read_texts([table])
     assert found.texts == ["one", "two"]
     assert found.sources[0]["column"] == "text"
-    with pytest.raises(UserError, match=r"no column 'words'; it has: text, n"):
+    with pytest.raises(UserError, match=r"no column 'words' \(--column\); it has: text, n"):
         read_texts([table], column="words")
-    with pytest.raises(UserError, match=r"column 'n' holds int; expected texts"):
+    with pytest.raises(UserError, match=r"row 0: 'n' holds a int; a text is expected"):
         read_texts([table], column="n")
+
+
+def test_values_between_commas_are_texts_if_a_column_is_named(write):
+    path = write("a.csv", 'words,n\n"one, two",1\nthree,2\n')
+    assert read_texts([path], column="words").texts == ["one, two", "three"]
+    assert read_texts([path]).texts == [path.read_text()]
+    with pytest.raises(UserError, match="line 2: it has 3 values where 2 are expected; mend"):
+        read_texts([write("b.csv", "words,n\na,b,c\n")], column="words")
 
 
 def test_a_folder_of_a_data_set_is_read_by_its_column(tmp_path):
@@ -64,7 +72,7 @@ def test_a_folder_of_a_data_set_is_read_by_its_column(tmp_path):
     assert found.texts == ["one", "two"]
     assert found.sources[0]["split"] == "test"
     assert found.sources[0]["fingerprint"]
-    with pytest.raises(UserError, match=r"no column 'text'; it has: words"):
+    with pytest.raises(UserError, match=r"no column 'text' \(--column\); it has: words"):
         read_texts([folder], column="text")
     with pytest.raises(UserError, match="neither a file nor a data set"):
         read_texts([tmp_path / "nothing"], column="text")
@@ -76,9 +84,13 @@ def test_a_folder_of_a_data_set_is_read_by_its_column(tmp_path):
         ("a.txt", b"", "is empty"),
         ("a.txt", b" \n ", "only white space"),
         ("a.txt", b"abc\xff", r"not UTF-8: byte 3 is 0xff"),
-        ("a.jsonl", b'{"text": "a"}\n{"words": "b"}', r"line 2 has no text under 'text'.*words"),
-        ("a.jsonl", b"[1, 2]", r"line 1 has no text under 'text'.*list"),
-        ("a.jsonl", b"{", "line 1 is not JSON"),
+        (
+            "a.jsonl",
+            b'{"text": "a"}\n{"words": "b"}',
+            r"line 2: it has no 'text', but: words; mend",
+        ),
+        ("a.jsonl", b"[1, 2]", "line 1: it holds a list; an object is expected"),
+        ("a.jsonl", b"{", "line 1: not JSON"),
         ("a.parquet", b"abc", "cannot be read as parquet"),
     ],
 )

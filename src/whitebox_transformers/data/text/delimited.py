@@ -97,10 +97,9 @@ class JsonLines:
     def rows(self, columns: Sequence[str], seed: int | None) -> Iterator[Row]:
         """All rows as they lie."""
         for name, found in self._objects():
-            if isinstance(found, BadDocument):
-                yield Row(name, (), found)
-            else:
-                yield Row(name, tuple(found.get(column) for column in columns))
+            fault = found if isinstance(found, BadDocument) else _lack(name, found, columns)
+            values = () if fault else tuple(found[column] for column in columns)
+            yield Row(name, values, fault)
 
     def _objects(self) -> Iterator[tuple[str, dict | BadDocument]]:
         with self.path.open(**READING) as file:
@@ -116,3 +115,10 @@ class JsonLines:
                 kind = type(found).__name__
                 fault = BadDocument(name, f"it holds a {kind}; an object is expected")
                 yield name, found if isinstance(found, dict) else fault
+
+
+def _lack(name: str, found: dict, columns: Sequence[str]) -> BadDocument | None:
+    lacking = next((column for column in columns if column not in found), None)
+    if lacking is None:
+        return None
+    return BadDocument(name, f"it has no {lacking!r}, but: {', '.join(found) or 'nothing'}")

@@ -19,7 +19,13 @@ from whitebox_transformers.data.text.rows import Row, Table
 from whitebox_transformers.data.text.stored_rows import HubTable, ParquetTable
 from whitebox_transformers.errors import UserError
 
-ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+DELIMITED = (".csv", ".tsv")
+FORMATS: dict[str, Callable[[Path], Table]] = {
+    ".jsonl": JsonLines,
+    ".ndjson": JsonLines,
+    ".parquet": ParquetTable,
+}
+ENDINGS = (*DELIMITED, *FORMATS)
 USUAL_TEXT_COLUMNS = ("text", "sentence")
 # Where ``surrogateescape`` puts bytes that are no UTF-8.
 ESCAPED = range(0xDC80, 0xDD00)
@@ -48,12 +54,9 @@ class RowDocuments:
         self.tables, self.columns = tables, columns
         for table in tables:
             for role, column in columns._asdict().items():
-                if column is not None and column not in table.columns:
+                if column is not None:
                     key = "text_pair" if role == "pair" else role
-                    raise UserError(
-                        f"{table.where} has no column {column!r} (data.{key}_column); it has: "
-                        f"{', '.join(table.columns)}"
-                    )
+                    require_column(table, column, f"data.{key}_column")
 
     def documents(self, seed: int | None) -> Iterator[Document]:
         """All rows; one that cannot be read is a document with a fault."""
@@ -110,7 +113,10 @@ def table_files(data: TextDataConfig) -> dict[str, list[Table]]:
         else:
             mend = "name its files, e.g. FOLDER/*.parquet"
             files[role] = named_files(path, key, mend)[0]
-    return {role: [_table(path, data) for path in paths] for role, paths in files.items()}
+    return {
+        role: [open_table(path, data.columns, data.quoted) for path in paths]
+        for role, paths in files.items()
+    }
 
 
 def _folder(root: Path, data: TextDataConfig) -> dict[str, list[Path]]:
@@ -123,18 +129,60 @@ def _folder(root: Path, data: TextDataConfig) -> dict[str, list[Path]]:
     return {role: files[split] for role, split in find_splits(files, data).items()}
 
 
-def _table(path: Path, data: TextDataConfig) -> Table:
+def open_table(
+    path: Path, columns: Sequence[str] | None = None, quoted: bool | None = None
+) -> Table:
+    """A table by the ending of its file.
+
+    Args:
+        path: The file.
+        columns: Names of the columns of a .csv or .tsv; None: its first line tells them.
+        quoted: Whether double quotes enclose its values; None: in .csv, not in .tsv.
+
+    Raises:
+        UserError: It is damaged, or has another ending.
+    """
     ending = path.suffix.lower()
-    if ending in (".csv", ".tsv"):
-        return DelimitedFile(path, data.columns, data.quoted)
-    kinds: dict[str, Callable[[Path], Table]] = {".jsonl": JsonLines, ".parquet": ParquetTable}
-    if ending not in kinds:
+    if ending in DELIMITED:
+        return DelimitedFile(path, columns, quoted)
+    if ending not in FORMATS:
         raise UserError(f"{path} is no table: its name should end in {', '.join(ENDINGS)}")
-    return kinds[ending](path)
+    return FORMATS[ending](path)
 
 
-def text_column(table: Table, asked: str | None) -> str:
+def require_column(table: Table, column: str, key: str) -> None:
+    """Make sure that a column is there; ``key`` says who asked for it.
+
+    Raises:
+        UserError: It is not.
+    """
+    if column not in table.columns:
+        raise UserError(
+            f"{table.where} has no column {column!r} ({key}); it has: {', '.join(table.columns)}"
+        )
+
+
+def column_texts(table: Table, column: str) -> Iterator[str]:
+    """All texts of a column in order; where there is nothing, there is no text.
+
+    Raises:
+        UserError: A row cannot be read, or holds something else.
+    """
+    for name, values, fault in table.rows([column], None):
+        text = fault or (values[0] is not None and text_of(values[0], column, name))
+        if isinstance(text, BadDocument):
+            raise UserError(f"{text}; mend or remove it")
+        if isinstance(text, str):
+            yield text
+
+
+def text_column(table: Table, asked: str | None, key: str = "data.text_column") -> str:
     """The column of texts.
+
+    Args:
+        table: Any.
+        asked: The column that is asked for, if one is.
+        key: Where to ask for one.
 
     Raises:
         UserError: The recipe names none, and it is not clear which.
@@ -145,7 +193,7 @@ def text_column(table: Table, asked: str | None) -> str:
     candidates = usual or (table.columns if len(table.columns) == 1 else [])
     if not candidates:
         raise UserError(
-            f"{table.where}: which column holds the texts? name it with data.text_column; it has: "
+            f"{table.where}: which column holds the texts? name it with {key}; it has: "
             f"{', '.join(table.columns)}"
         )
     return candidates[0]

@@ -141,7 +141,7 @@ def test_a_missing_column_and_an_unclear_one(tmp_path):
 def test_files_that_are_no_tables(tmp_path):
     (tmp_path / "t.txt").write_text("text", encoding="utf-8")
     refused(r"t\.txt is no table: its name should end in \.csv", tmp_path / "t.txt")
-    refused(r"holds no \.csv, \.tsv, \.jsonl, \.parquet file", tmp_path)
+    refused(r"holds no \.csv, \.tsv, \.jsonl, \.ndjson, \.parquet file", tmp_path)
     for name, match in (("t.parquet", "cannot be read as parquet"), ("t.jsonl", "does not begin")):
         (tmp_path / name).write_text("text", encoding="utf-8")
         refused(match, tmp_path / name)
@@ -165,5 +165,5 @@ def test_broken_rows_are_counted_and_named_and_may_be_left_out(tmp_path):
     path = tmp_path / "t.jsonl"
     path.write_text(write(path, good).read_text() + '{"text": 1}\n[]\n{"text"\n{}\n', "utf-8")
     refused(r"4 of 44 .*line 41: 'text' holds a int.*line 42: it holds a list; .*line 43: not JSON"
-            r".*line 44: there is no text under 'text'", path)  # fmt: skip
+            r".*line 44: it has no 'text', but: nothing", path)  # fmt: skip
     refused(r"row 2: there is no text under 'text'", write(tmp_path / "t.parquet", ["a", "", None]))
