@@ -45,13 +45,12 @@ def causal_mask(
     _check_implementation(config, attention_mask)
     count = z.shape[1]
     empty = past_key_values is not None and past_key_values.get_mask_sizes(count, 0) == (count, 0)
-    # By place, because the cache goes by two names across the supported versions of transformers.
     mask = create_causal_mask(
-        config,
-        z,
-        attention_mask,
+        config=config,
+        inputs_embeds=z,
+        attention_mask=attention_mask,
         # Hugging Face looks for documents only where there is no cache; an empty one hides nothing.
-        None if empty else past_key_values,
+        past_key_values=None if empty else past_key_values,
         position_ids=position_ids,
         allow_is_causal_skip=config.attend_self,
     )

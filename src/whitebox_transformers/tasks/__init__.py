@@ -14,9 +14,11 @@ from whitebox_transformers.tasks.image_classification import ImageClassification
 from whitebox_transformers.tasks.masked_lm import MaskedLM
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.tasks.task import Task
+from whitebox_transformers.tasks.text_classification import TextClassification
 
 TASKS: dict[str, Task[Any, Any]] = {
-    task.name: task for task in (ImageClassification(), CausalLM(), MaskedLM())
+    task.name: task
+    for task in (ImageClassification(), CausalLM(), MaskedLM(), TextClassification())
 }
 
 

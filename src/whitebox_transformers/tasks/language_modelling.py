@@ -22,9 +22,10 @@ from whitebox_transformers.tasks.token_scores import (
 from whitebox_transformers.training.objective import TokenLoss
 
 
-class LanguageModelling(TextTask):
+class LanguageModelling(TextTask[TextRecipe, TextData]):
     """Give probabilities to the tokens of a text."""
 
+    recipe = TextRecipe
     unit = "sequences"
     selection = (LOSS,)
     shifted: ClassVar[bool]

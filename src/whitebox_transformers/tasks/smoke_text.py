@@ -7,7 +7,7 @@ import os
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from whitebox_transformers.data.location import expand
 from whitebox_transformers.data.text import TextDataConfig, TokenizerConfig
@@ -16,36 +16,29 @@ from whitebox_transformers.errors import UserError
 if TYPE_CHECKING:
     from whitebox_transformers.tasks.text import TextRecipe
 
+T = TypeVar("T", bound="TextRecipe")
+
 CONTEXT = 32
-MIB = 0.01
 DOCUMENTS, WORDS = 20, 100
 VOCABULARY = 512
 
 
-def cut_down(recipe: TextRecipe, room: int, folder: Path) -> TextRecipe:
-    """The recipe with little text in short samples.
+def cut_down(recipe: T, room: int) -> T:
+    """The recipe with short samples, and a tokenizer that little text is enough for.
 
     Args:
         recipe: Any recipe on text.
         room: The most tokens that its model reads at once.
-        folder: Receives what is made up.
     """
-    recipe = replace(recipe, context=min(recipe.context or room, CONTEXT))
-    recipe = replace(recipe, tokenizer=_small(recipe.tokenizer))
-    if is_here(recipe.data):
-        return replace(recipe, data=replace(recipe.data, limit_mib=MIB))
-    _write_words(folder)
-    data = TextDataConfig(
-        source="folder", path=str(folder), cross_documents=recipe.data.cross_documents
-    )
-    return replace(recipe, data=data)
+    context = min(recipe.context or room, CONTEXT)
+    return replace(recipe, context=context, tokenizer=_small(recipe.tokenizer))
 
 
 def is_here(data: TextDataConfig) -> bool:
     """Whether all files that the block names are on this machine."""
     if data.source == "stdlib":
         return True
-    if data.source not in ("file", "folder"):
+    if data.source == "hub":
         return False
     asked = (data.path, data.validation_path, data.test_path)
     entries = [
@@ -71,12 +64,50 @@ def _small(tokenizer: TokenizerConfig) -> TokenizerConfig:
     return replace(tokenizer, pad_to_multiple_of=tokenizer.vocabulary_size)
 
 
-def _write_words(folder: Path) -> None:
-    """Write documents of words that mean nothing, of which some are frequent."""
-    draw = random.Random(0)
-    words = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 7))) for _ in range(WORDS)]
-    weights = [1 / rank for rank in range(1, WORDS + 1)]
+def made_up_documents(data: TextDataConfig, folder: Path) -> TextDataConfig:
+    """Write files of words that mean nothing, of which some are frequent."""
+    draw = _Words()
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(DOCUMENTS):
-        text = " ".join(draw.choices(words, weights, k=10 * WORDS))
+        text = draw.some(10 * WORDS)
         (folder / f"{number}.txt").write_text(f"{text}\n", encoding="utf-8")
+    return TextDataConfig(source="folder", path=str(folder), cross_documents=data.cross_documents)
+
+
+def made_up_rows(data: TextDataConfig, folder: Path) -> TextDataConfig:
+    """Write a table of texts, or pairs, each of which begins with the name of its label."""
+    draw = _Words()
+    columns = ["text", "pair", "label"] if data.text_pair_column else ["text", "label"]
+    names = data.labels or ["0", "1"]
+    lines = ["\t".join(columns)]
+    for number in range(DOCUMENTS * len(names)):
+        label = str(number / 10) if data.regression else names[number % len(names)]
+        texts = [f"{label} {draw.some(10)}" for _ in columns[1:]]
+        lines.append("\t".join([*texts, label]))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "rows.tsv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return TextDataConfig(
+        source="table",
+        path=str(path),
+        text_column="text",
+        text_pair_column="pair" if data.text_pair_column else None,
+        labels=None if data.regression else names,
+        regression=data.regression,
+        validation_share=0.2,
+    )
+
+
+class _Words:
+    """Words that mean nothing, the same at every call."""
+
+    def __init__(self) -> None:
+        self.draw = random.Random(0)
+        self.words = [
+            "".join(self.draw.choices("abcdefghij", k=self.draw.randint(2, 7)))
+            for _ in range(WORDS)
+        ]
+        self.weights = [1 / rank for rank in range(1, WORDS + 1)]
+
+    def some(self, count: int) -> str:
+        return " ".join(self.draw.choices(self.words, self.weights, k=count))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from transformers import PreTrainedConfig
 
 from whitebox_transformers.data.text import (
+    ClassifiedTextData,
     TextData,
     TextDataConfig,
     TokenizerConfig,
@@ -20,7 +21,7 @@ from whitebox_transformers.data.text import (
 )
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.tasks.recipe import Recipe
-from whitebox_transformers.tasks.smoke_text import cut_down
+from whitebox_transformers.tasks.smoke_text import cut_down, is_here, made_up_documents
 from whitebox_transformers.tasks.task import CardWords, Preprocessor, Task
 from whitebox_transformers.training.families import build_config
 
@@ -40,10 +41,15 @@ class TextRecipe(Recipe):
     not read."""
 
 
-class TextTask(Task[TextRecipe, TextData]):
+SMOKE_MIB = 0.01
+
+T = TypeVar("T", bound=TextRecipe)
+D = TypeVar("D", TextData, ClassifiedTextData)
+
+
+class TextTask(Task[T, D], Generic[T, D]):
     """A task that learns from text."""
 
-    recipe = TextRecipe
     decided: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id"),
         "the vocabulary comes from the tokenizer",
@@ -57,7 +63,7 @@ class TextTask(Task[TextRecipe, TextData]):
     protocol: ClassVar[str]
     """How scores are taken."""
 
-    def prepare(self, recipe: TextRecipe) -> tuple[TextData, Preprocessor]:
+    def prepare(self, recipe: T) -> tuple[D, Preprocessor]:
         """Text as tokens, in samples that the recipe's model can read.
 
         Raises:
@@ -72,7 +78,7 @@ class TextTask(Task[TextRecipe, TextData]):
                 f"context={context} is out of range: the model has positions for {room} tokens; "
                 "expected 2 to that many"
             )
-        data = build_text(recipe.data, _tokenizer(recipe), self.learns, context, recipe.seed)
+        data: Any = build_text(recipe.data, _tokenizer(recipe), self.learns, context, recipe.seed)
         final = build_config(recipe.model, family, self.config_fields(recipe, data))
         check_vocabulary(data.tokenizer, final.vocab_size, f"model.from={recipe.model.from_}")
         # The row of the first token is known only now, with the padding token.
@@ -90,12 +96,12 @@ class TextTask(Task[TextRecipe, TextData]):
                 split.first_position = first
         return data, data.tokenizer
 
-    def room(self, recipe: TextRecipe) -> int:
+    def room(self, recipe: T) -> int:
         """The most tokens that the recipe's model reads at once."""
         config = self.config(recipe.model)
         return config.max_position_embeddings - self.family(recipe.model).first_position(config)
 
-    def config_fields(self, recipe: TextRecipe, data: TextData) -> dict[str, Any]:
+    def config_fields(self, recipe: T, data: D) -> dict[str, Any]:
         """The special tokens, and the size of the vocabulary unless a stored model has its own."""
         tokenizer = data.tokenizer
         fields = {
@@ -107,9 +113,7 @@ class TextTask(Task[TextRecipe, TextData]):
             fields["vocab_size"] = math.ceil(len(tokenizer) / multiple) * multiple
         return fields
 
-    def card(
-        self, recipe: TextRecipe, record: Mapping[str, Any], config: PreTrainedConfig
-    ) -> CardWords:
+    def card(self, recipe: T, record: Mapping[str, Any], config: PreTrainedConfig) -> CardWords:
         """Words for the model card."""
         return CardWords(
             pipeline=self.pipeline,
@@ -123,9 +127,16 @@ class TextTask(Task[TextRecipe, TextData]):
     def limits(self, record: Mapping[str, Any]) -> str:
         """What the model does not do."""
 
-    def smoke(self, recipe: TextRecipe, folder: Path) -> TextRecipe:
+    def smoke(self, recipe: T, folder: Path) -> T:
         """Little text in short samples; text that is not on this machine is made up."""
-        return cut_down(recipe, self.room(recipe), folder)
+        recipe = cut_down(recipe, self.room(recipe))
+        if is_here(recipe.data):
+            return replace(recipe, data=replace(recipe.data, limit_mib=SMOKE_MIB))
+        return replace(recipe, data=self.made_up(recipe, folder))
+
+    def made_up(self, recipe: T, folder: Path) -> TextDataConfig:
+        """Something of the same kind for text that is not on this machine."""
+        return made_up_documents(recipe.data, folder)
 
 
 def _tokenizer(recipe: TextRecipe) -> TokenizerConfig:

@@ -70,7 +70,7 @@ class ClassificationLoss:
         self.label_smoothing = label_smoothing
 
     def count(self, labels: torch.Tensor) -> int:
-        """Number of images."""
+        """Number of samples."""
         return len(labels)
 
     def __call__(
@@ -79,12 +79,12 @@ class ClassificationLoss:
         labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int,
     ) -> torch.Tensor:
-        """Sum over these images, divided by the images of the whole optimiser step.
+        """Sum over these samples, divided by the samples of the whole optimiser step.
 
         Args:
             outputs: Model output with ``logits`` (B, C).
             labels: (B,) class numbers or (B, C) distributions.
-            num_items_in_batch: Images in all pieces of the step together.
+            num_items_in_batch: Samples in all pieces of the step together.
         """
         logits = outputs["logits"].float()
         total = functional.cross_entropy(
