@@ -26,6 +26,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .rate_inputs import (
+    checked_tokens,
+    memberships,
+    refuse_empty,
+    squared_precision,
+    tokens_and_bases,
+)
+
 
 def coding_rate(z: Tensor, eps: float = 0.1) -> Tensor:
     """R(Z) = 1/2 logdet(I + alpha Z Z^T) with alpha = d / (N eps^2).
@@ -40,15 +48,15 @@ def coding_rate(z: Tensor, eps: float = 0.1) -> Tensor:
     Raises:
         ValueError: No tokens, no dimensions, non-finite entries, or ``eps`` not positive.
     """
-    return _rate(_tokens(z), _squared(eps))
+    return _rate(checked_tokens(z), squared_precision(eps))
 
 
 def coding_rates(z: Tensor, eps: float = 0.1) -> tuple[Tensor, Tensor]:
     """`coding_rate` of the tokens as they are and at unit length, from one Gram matrix if N < d."""
-    z = _tokens(z)
+    z = checked_tokens(z)
     if z.shape[-2] >= z.shape[-1]:
         return coding_rate(z, eps), coding_rate(unit_norm(z), eps)
-    side, scale = _small_side(z, _squared(eps))
+    side, scale = _small_side(z, squared_precision(eps))
     gram = side @ side.mT
     squares = gram.diagonal(dim1=-2, dim2=-1)
     length = squares.where(squares > 0, 1.0).sqrt()
@@ -61,7 +69,7 @@ def projections_rate(w: Tensor, eps: float = 0.1) -> Tensor:
 
     ``eps``, result and errors are those of `coding_rate`.
     """
-    return _rate(_tokens(w, axes=3), _squared(eps)).sum(-1)
+    return _rate(checked_tokens(w, axes=3), squared_precision(eps)).sum(-1)
 
 
 def compression_rate(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
@@ -75,7 +83,7 @@ def compression_rate(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
     Raises:
         ValueError: As `coding_rate`, or ``u`` does not fit ``z``.
     """
-    return projections_rate(_project(*_tokens_and_bases(z, u)), eps)
+    return projections_rate(_project(*tokens_and_bases(z, u)), eps)
 
 
 def published_compression_rate(w: Tensor, eps_squared: float = 0.01) -> Tensor:
@@ -94,7 +102,7 @@ def published_compression_rate(w: Tensor, eps_squared: float = 0.01) -> Tensor:
     Raises:
         ValueError: As `coding_rate`.
     """
-    return _rate(unit_norm(_tokens(w, axes=3)), eps_squared).sum(-1)
+    return _rate(unit_norm(checked_tokens(w, axes=3)), eps_squared).sum(-1)
 
 
 def rate_reduction(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
@@ -140,12 +148,12 @@ def supervised_compression_rate(z: Tensor, membership: Tensor, eps: float = 0.1)
     Raises:
         ValueError: As `coding_rate`, or ``membership`` does not fit ``z`` or is negative.
     """
-    z = _tokens(z)
+    z = checked_tokens(z)
     tokens, width = z.shape[-2:]
     precise = z.to(_gram_dtype(z))[..., None, :, :]  # (..., 1, N, d)
-    members = _memberships(membership, precise)  # (..., K, N)
+    members = memberships(membership, precise)  # (..., K, N)
     count = members.sum(-1)
-    scale = width / (count.where(count > 0, 1.0) * _squared(eps))[..., None, None]
+    scale = width / (count.where(count > 0, 1.0) * squared_precision(eps))[..., None, None]
     weighted = members[..., None] * precise
     # Pi Z Z^T is not symmetric, but a square root of Pi would have an infinite slope at 0.
     gram = weighted @ precise.mT if z.shape[-2] < z.shape[-1] else weighted.mT @ precise
@@ -161,7 +169,7 @@ def supervised_rate_reduction(z: Tensor, membership: Tensor, eps: float = 0.1) -
 
 def coding_rate_gradient(z: Tensor, eps: float = 0.1) -> Tensor:
     """The exact gradient of `coding_rate`: alpha (I + alpha Z Z^T)^{-1} Z, shaped as ``z``."""
-    return _rate_gradient(_tokens(z), _squared(eps))
+    return _rate_gradient(checked_tokens(z), squared_precision(eps))
 
 
 def compression_rate_gradient(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
@@ -170,8 +178,8 @@ def compression_rate_gradient(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
     gamma sum_k U_k (I + gamma (U_k^T Z)(U_k^T Z)^T)^{-1} U_k^T Z: the expression whose
     first-order expansion becomes subspace attention.
     """
-    z, u = _tokens_and_bases(z, u)
-    per_subspace = _rate_gradient(_project(z, u), _squared(eps))  # (..., K, N, P)
+    z, u = tokens_and_bases(z, u)
+    per_subspace = _rate_gradient(_project(z, u), squared_precision(eps))  # (..., K, N, P)
     with torch.autocast(z.device.type, enabled=False):
         return torch.einsum("...knp,kdp->...nd", per_subspace, u)
 
@@ -203,7 +211,7 @@ def unit_norm(z: Tensor) -> Tensor:
 
 def nonzero_share(z: Tensor) -> Tensor:
     """||Z||_0 / (d N): the share of entries of ``z`` (..., N, d) that are not exactly zero."""
-    _refuse_empty(z, 2)
+    refuse_empty(z, 2)
     return torch.count_nonzero(z, dim=(-2, -1)) / (z.shape[-2] * z.shape[-1])
 
 
@@ -263,51 +271,3 @@ def _project(z: Tensor, u: Tensor) -> Tensor:
 
 def _gram_dtype(z: Tensor) -> torch.dtype:
     return torch.float32 if z.device.type == "mps" else torch.float64
-
-
-def _squared(eps: float) -> float:
-    if not eps > 0:
-        raise ValueError(f"eps is {eps}; expected a positive precision")
-    return eps**2
-
-
-def _tokens(z: Tensor, axes: int = 2) -> Tensor:
-    """``z`` in float32 or better."""
-    _refuse_empty(z, axes)
-    if not z.is_floating_point():
-        raise ValueError(f"the dtype is {z.dtype}; expected real floating-point tokens")
-    return z.to(torch.promote_types(z.dtype, torch.float32))
-
-
-def _refuse_empty(z: Tensor, axes: int) -> None:
-    if z.dim() < axes or 0 in z.shape[-axes:]:
-        expected = "(..., N, d)" if axes == 2 else "(..., K, N, P)"
-        raise ValueError(f"the shape is {tuple(z.shape)}; expected {expected}, no axis empty")
-
-
-def _tokens_and_bases(z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    z = _tokens(z)
-    if u.dim() != 3 or u.shape[1] != z.shape[-1] or 0 in u.shape:
-        raise ValueError(
-            f"the bases have shape {tuple(u.shape)}; expected (K, d, P) with d = {z.shape[-1]}"
-        )
-    z = z.to(torch.promote_types(z.dtype, u.dtype))
-    return z, u.to(z.dtype)
-
-
-def _memberships(membership: Tensor, z: Tensor) -> Tensor:
-    """Diagonals of Pi_1..Pi_K (..., K, N) from labels (..., N) or from weights."""
-    if membership.dim() == 0 or membership.shape[-1] != z.shape[-2]:
-        raise ValueError(
-            f"membership has shape {tuple(membership.shape)}; expected labels (..., N) or "
-            f"weights (..., K, N) with N = {z.shape[-2]}"
-        )
-    if not (membership >= 0).all():
-        raise ValueError(
-            "membership has negative or NaN entries; expected labels or weights from 0"
-        )
-    if not membership.is_floating_point():
-        membership = torch.nn.functional.one_hot(membership.long()).mT
-    elif membership.dim() < 2:
-        raise ValueError("membership weights have one axis; expected (..., K, N)")
-    return membership.to(z.dtype)

@@ -12,38 +12,25 @@ from whitebox_transformers.data.seeding import permutation
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yields ``(epoch, index)``: all that a training image's augmentation depends on.
 
-    The order of an epoch is a function of ``seed`` and ``epoch`` alone, so a run can begin at any
-    position of any epoch.
+    The order of an epoch is a function of ``seed`` and ``epoch`` alone.
 
     Args:
         length: Number of images.
         seed: The run's seed.
         epoch: The epoch to begin with.
-        start: How many images of that epoch to leave out at its beginning; later epochs are whole.
-        shuffle: Whether to permute the images, or to yield them in order.
     """
 
-    def __init__(
-        self, length: int, seed: int, epoch: int = 0, start: int = 0, shuffle: bool = True
-    ) -> None:
-        self.length = length
-        self.seed = seed
-        self.epoch = epoch
-        self.start = start
-        self.shuffle = shuffle
+    def __init__(self, length: int, seed: int, epoch: int = 0) -> None:
+        self.length, self.seed, self.epoch = length, seed, epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to an epoch. A start position is kept only if the epoch is the present one."""
-        if epoch != self.epoch:
-            self.epoch, self.start = epoch, 0
+        """Go to an epoch."""
+        self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        if self.shuffle:
-            order = permutation(self.length, "order", self.seed, self.epoch)[self.start :].tolist()
-        else:
-            order = range(self.start, self.length)
         epoch = self.epoch
+        order = permutation(self.length, "order", self.seed, epoch).tolist()
         return ((epoch, index) for index in order)
 
     def __len__(self) -> int:
-        return self.length - self.start
+        return self.length

@@ -95,16 +95,6 @@ def test_sampler_permutes_every_epoch_anew():
     assert list(EpochSampler(50, seed=1)) != list(EpochSampler(50, seed=0))
 
 
-def test_sampler_starts_anywhere_in_its_first_epoch():
-    whole = list(EpochSampler(20, seed=3, epoch=1))
-    sampler = EpochSampler(20, seed=3, epoch=1, start=13)
-    sampler.set_epoch(1)
-    assert list(sampler) == whole[13:]
-    assert len(sampler) == 7
-    sampler.set_epoch(2)
-    assert len(list(sampler)) == len(sampler) == 20
-
-
 def test_evaluation_sees_every_image_once_in_order():
     data = build(DataConfig(limit=30), channels=1)
     batches = list(evaluation_batches(data.test, 8, workers=2))
