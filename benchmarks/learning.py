@@ -6,12 +6,13 @@
         --set model.config.position_embedding_type=rotary
 
 The grid is the product of the values given, the same for both arms, at most 12 runs each, on the
-seed ``--tuning-seed``; the best by the task's validation score is kept. Without ``--grid`` the
-recipe is taken as it is, with ``--set`` over it. Runs are resumed, so an interrupted call may be
-given again. The table holds mean and spread over seeds and the paired difference with its standard
-error: of the score by which the task chooses, on the test split or, where the recipe has none, on
-the validation split. A ``--label`` names a variant of the white box, which gets a result file of
-its own; the black box's runs serve all variants.
+seed ``--tuning-seed``; the best by the task's validation score is kept. ``--tuning-set
+train.steps=400`` shortens the tuning runs. Without ``--grid`` the recipe is taken as it is, with
+``--set`` over it. Runs are resumed, so an interrupted call may be given again. The table holds mean
+and spread over seeds and the paired difference with its standard error: of the score by which the
+task chooses, on the test split or, where the recipe has none, on the validation split. A
+``--label`` names a variant of the white box, which gets a result file of its own; the black box's
+runs serve all variants.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="recipe's keys")
     parser.add_argument("--label", default="", help="names a variant of the white box")
     parser.add_argument("--tuning-seed", type=int, default=1000)
+    parser.add_argument(
+        "--tuning-set", nargs="*", default=[], metavar="KEY=VALUE", help="keys of tuning runs alone"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/pairs"), help="where runs go")
     parser.add_argument("--out", type=Path, help="JSON file instead of the recorded one")
     return parser.parse_args()
@@ -79,7 +83,8 @@ def tune(options: argparse.Namespace) -> tuple[list[list[str]], list[list[dict]]
     if len(points) == 1:
         return [points[0], points[0]], trials
     for overrides in points:
-        arms = arms_of(options, overrides, options.tuning_seed, options.runs / "tuning")
+        keys = [*overrides, *options.tuning_set]
+        arms = arms_of(options, keys, options.tuning_seed, options.runs / "tuning")
         for arm, found in zip(arms, trials, strict=True):
             validation = train(arm).validation[headline(arm).key]
             found.append({"overrides": overrides, "validation": validation})
