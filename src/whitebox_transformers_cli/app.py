@@ -17,6 +17,7 @@ from whitebox_transformers_cli.generate import generate
 from whitebox_transformers_cli.inspection import inspect
 from whitebox_transformers_cli.neurons import neurons
 from whitebox_transformers_cli.predict import predict
+from whitebox_transformers_cli.probe import probe
 from whitebox_transformers_cli.train import train
 from whitebox_transformers_cli.verify import verify
 
@@ -54,6 +55,7 @@ def _root(
 app.command("train")(train)
 app.command("compare")(compare)
 app.command("eval")(evaluate)
+app.command("probe")(probe)
 app.command("inspect")(inspect)
 app.command("neurons")(neurons)
 app.command("predict")(predict)
