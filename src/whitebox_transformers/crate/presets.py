@@ -24,6 +24,10 @@ CAUSAL_HELP = {
     "window": 3,
     "window_at": "both",
     "final_norm": True,
+    "mssa_skip": "normed",
+    "dictionary_init": "orthogonal",
+    "step_size": 0.5,
+    "threshold": 0.02,
 }
 # GPT-2's byte-level BPE, padded to a multiple of 64 as the authors pad it.
 GPT2_TOKENS = {"vocab_size": 50304, "bos_token_id": 50256, "eos_token_id": 50256}
@@ -90,6 +94,7 @@ GPT_PRESETS: dict[str, dict] = {
     "crate-lm-6l": _crate_lm(768, 6, 12),
     "crate-lm-12l": _crate_lm(768, 12, 12),
     "crate-gpt-alpha-base": _crate_gpt_alpha(768, 12, 12),
+    "crate-gpt-successor-mini": _crate_gpt_successor(256, 4, 8),
     "crate-gpt-successor-base": _crate_gpt_successor(768, 12, 12),
     "crate-gpt-attention-only-base": _crate_gpt(768, 12, 12)
     | {"sparsification": "none", "final_norm": True},
