@@ -13,6 +13,7 @@ from whitebox_transformers_cli.doctor import doctor
 from whitebox_transformers_cli.errors import OneLineErrors
 from whitebox_transformers_cli.evaluate import evaluate
 from whitebox_transformers_cli.export import export
+from whitebox_transformers_cli.faithful import faithful
 from whitebox_transformers_cli.generate import generate
 from whitebox_transformers_cli.inspection import inspect
 from whitebox_transformers_cli.neurons import neurons
@@ -57,6 +58,7 @@ app.command("compare")(compare)
 app.command("eval")(evaluate)
 app.command("probe")(probe)
 app.command("inspect")(inspect)
+app.command("faithful")(faithful)
 app.command("neurons")(neurons)
 app.command("predict")(predict)
 app.command("generate")(generate)

@@ -5,16 +5,19 @@ Nothing here draws; `whitebox_transformers.report` turns these numbers into figu
 
 from .attention import attention_rows, class_attention
 from .coherence import dictionary_coherence, subspace_coherence, token_coherence
+from .faithfulness import faithfulness
 from .intervene import Coefficient, Head, Step, intervene
 from .layer_report import LayerCurve, LayerReport
 from .layerwise import measure, untrained
-from .measures import CHEAP, MEASURES, available_measures
+from .measures import CHEAP, MEASURES, STEP_MEASURES, available_measures
 from .neuron_effect import EffectProbe
 from .neurons import NeuronStudy, neuron_statistics
+from .output_matrix import output_agreement
 
 __all__ = [
     "CHEAP",
     "MEASURES",
+    "STEP_MEASURES",
     "Coefficient",
     "EffectProbe",
     "Head",
@@ -26,9 +29,11 @@ __all__ = [
     "available_measures",
     "class_attention",
     "dictionary_coherence",
+    "faithfulness",
     "intervene",
     "measure",
     "neuron_statistics",
+    "output_agreement",
     "subspace_coherence",
     "token_coherence",
     "untrained",

@@ -62,7 +62,10 @@ def subspace_coherence(
     Returns:
         Matrix (K c, K c) for c columns per head. Summary, over the columns shown: ``within`` and
         ``across``, the mean off-diagonal value inside heads and between heads; ``max_across``;
-        ``random``, the mean for directions drawn at random, about sqrt(2 / (pi D)).
+        ``random``, the mean for directions drawn at random, about sqrt(2 / (pi D)). Over all
+        columns as they are: ``identity_distance``, the mean over heads of
+        ||U_k^T U_k - I||_F / sqrt(P), and ``identity_distance_scaled``, the same after every head
+        is multiplied by the factor that makes it smallest.
 
     Raises:
         UserError: No such layer or column, no subspaces, or a folded model.
@@ -89,6 +92,7 @@ def subspace_coherence(
         "across": _mean(cosines[~same]),
         "max_across": _max(cosines[~same]),
         "random": (2 / (torch.pi * width)) ** 0.5,
+        **_identity_distances(bases.mT @ bases),
     }
     return Coherence(cosines.float().cpu(), heads, summary)
 
@@ -102,8 +106,9 @@ def dictionary_coherence(model: nn.Module, layer: int) -> Coherence:
 
     Returns:
         Matrix (M, M). Summary: ``mean`` and ``max`` off-diagonal value; ``identity_distance``,
-        ||D^T D - I||_F / sqrt(M) of the atoms as they are; ``spectral_norm_squared``, ||D||_2^2,
-        which a proximal step on the reconstruction error must keep below 2 / step_size.
+        ||D^T D - I||_F / sqrt(M) of the atoms as they are, and ``identity_distance_scaled``, of D
+        times the factor that makes it smallest; ``spectral_norm_squared``, ||D||_2^2, which a
+        proximal step on the reconstruction error must keep below 2 / step_size.
 
     Raises:
         UserError: No such layer, no dictionary, or a folded model.
@@ -111,11 +116,10 @@ def dictionary_coherence(model: nn.Module, layer: int) -> Coherence:
     gram, dictionary = _dictionary_gram(model, layer)
     cosines = _cosines(dictionary.T).abs()
     off_diagonal = cosines[~torch.eye(len(cosines), dtype=torch.bool, device=cosines.device)]
-    distance = torch.linalg.matrix_norm(gram - torch.eye(len(gram)).to(gram)) / len(gram) ** 0.5
     summary = {
         "mean": _mean(off_diagonal),
         "max": _max(off_diagonal),
-        "identity_distance": distance.item(),
+        **_identity_distances(gram[None]),
         "spectral_norm_squared": torch.linalg.matrix_norm(dictionary, ord=2).square().item(),
     }
     return Coherence(cosines.float().cpu(), 1, summary)
@@ -172,6 +176,19 @@ def _dictionary_gram(model: nn.Module, layer: int) -> tuple[Tensor, Tensor]:
         raise UserError("the model's layers have no dictionary: sparsification is 'mlp'")
     dictionary = ista.dictionary.double()
     return dictionary.T @ dictionary, dictionary
+
+
+def _identity_distances(grams: Tensor) -> dict[str, float]:
+    """Mean of ||G - I||_F / sqrt(P) over Gram matrices (K, P, P), as they are and scaled."""
+    size = grams.shape[-1]
+    gap = grams - torch.eye(size).to(grams)
+    # The best factor s of |s G - I|_F^2 is tr G / |G|_F^2.
+    trace = grams.diagonal(dim1=-2, dim2=-1).sum(-1)
+    left = (1 - trace.square() / (size * grams.square().sum((-2, -1)))).clamp(min=0)
+    return {
+        "identity_distance": (torch.linalg.matrix_norm(gap) / size**0.5).mean().item(),
+        "identity_distance_scaled": left.sqrt().mean().item(),
+    }
 
 
 def _cosines(rows: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 
 from whitebox_transformers.errors import UserError
 
-from .measures import MEASURES
+from .measures import DEFINITIONS
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class LayerReport:
 
     Attributes:
         count: Number of samples.
-        curves: By measure; ``measures.MEASURES`` says what each name means.
+        curves: By measure; ``measures.DEFINITIONS`` says what each name means.
     """
 
     count: int
@@ -44,7 +44,7 @@ class LayerReport:
         return {
             "count": self.count,
             "curves": {
-                key: {"definition": MEASURES[key], "mean": curve.mean, "std": curve.std}
+                key: {"definition": DEFINITIONS[key], "mean": curve.mean, "std": curve.std}
                 for key, curve in self.curves.items()
             },
         }

@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -29,12 +28,12 @@ from whitebox_transformers.crate.rates import (
 )
 from whitebox_transformers.errors import UserError
 
-from .layer_report import LayerReport, RunningMoments
-from .layers import compress_of, evaluating, sparsify_of, subspaces_of, white_box_layers
+from .layer_report import LayerReport
+from .layers import sparsify_of, subspaces_of, white_box_layers
 from .measures import choose_measures
-from .padding import measured_without_padding, real_tokens, samples_in
-
-Batch = Tensor | Mapping[str, Tensor]
+from .padding import measured_without_padding, real_tokens
+from .projections import by_head, project, seen_by_mssa, wide
+from .streaming import Batch, stream
 
 
 def measure(
@@ -60,24 +59,13 @@ def measure(
     """
     kind = _WhiteBoxProbe if white_box_layers(model) else _BlackBoxProbe
     probe = kind(model, choose_measures(model, measures))
-    moments: dict[str, RunningMoments] = defaultdict(RunningMoments)
-    count = 0
-    with evaluating(model), torch.inference_mode():
-        for batch in batches:
-            inputs = _inputs(model, batch)
-            count += samples_in(inputs)
-            probe.real = real_tokens(inputs)
-            for key, layers in probe.observe(inputs).items():
-                moments[key].add(torch.stack(layers))
-    if not count:
-        raise UserError("there are no samples to measure; expected at least one batch")
-    return LayerReport(count, {key: moments[key].curve() for key in probe.wanted})
 
+    def observe(inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:
+        probe.real = real_tokens(inputs)
+        return probe.observe(inputs)
 
-def _inputs(model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
-    """What the model reads of a batch, on its device."""
-    named = batch if isinstance(batch, Mapping) else {model.main_input_name: batch}
-    return {key: value.to(model.device) for key, value in named.items() if key != "labels"}
+    found = stream(model, batches, observe)
+    return LayerReport(found.count, {key: found.curves[key] for key in probe.wanted})
 
 
 def untrained(model: PreTrainedModel, seed: int = 0) -> PreTrainedModel:
@@ -129,7 +117,7 @@ class _Probe:
 
     def record_tokens(self, z: Tensor) -> None:
         """What is measured at every Z^l, the last output included."""
-        z = _wide(z)
+        z = wide(z)
         self.record_all(("rate-raw", "rate-unit"), z, coding_rates)
         self.record("norm-z", z, _mean_length)
 
@@ -185,19 +173,17 @@ class _WhiteBoxProbe(_Probe):
     def _at_z(self, layer: CrateLayer, z: Tensor, named: Mapping[str, Any]) -> None:
         self.position_ids = named.get("position_ids")
         self.record_tokens(z)
-        self.record_rate("rate-definition-z", lambda: _project(layer, z), projections_rate)
+        self.record_rate("rate-definition-z", lambda: project(layer, z), projections_rate)
 
     def _at_projections(self, subspaces: Subspaces, _: object, u: Tensor) -> None:
-        self.record("rate-published-z", _by_head(subspaces, u), published_compression_rate)
+        self.record("rate-published-z", by_head(subspaces, u), published_compression_rate)
 
     def _at_z_half(self, layer: CrateLayer, z_half: Tensor) -> None:
-        self.record("norm-z-half", _wide(z_half), _mean_length)
-        self.record_rate(
-            "rate-definition-z-half", lambda: _project(layer, z_half), projections_rate
-        )
+        self.record("norm-z-half", wide(z_half), _mean_length)
+        self.record_rate("rate-definition-z-half", lambda: project(layer, z_half), projections_rate)
         self.record_rate(
             "rate-published-z-half",
-            lambda: _project(layer, self._seen_by_mssa(layer, z_half)),
+            lambda: project(layer, seen_by_mssa(layer, z_half, self.position_ids)),
             published_compression_rate,
         )
 
@@ -210,12 +196,6 @@ class _WhiteBoxProbe(_Probe):
                 projections = project()
             self.record(key, projections, rate)
 
-    def _seen_by_mssa(self, layer: CrateLayer, z: Tensor) -> Tensor:
-        """Tokens as the layer's MSSA takes them: normalised, widened where there is a window."""
-        compress = compress_of(layer)
-        normed = compress.norm(z)
-        return normed if compress.window is None else compress.window(normed, self.position_ids)
-
     def _at_codes(self, _: nn.Module, __: object, codes: Tensor) -> None:
         self.record("nonzero-share-codes", codes, nonzero_share)
 
@@ -223,21 +203,6 @@ class _WhiteBoxProbe(_Probe):
         self.record("nonzero-share", z, nonzero_share)
         if layer is self.layers[-1]:
             self.record_tokens(z)
-
-
-def _project(layer: CrateLayer, z: Tensor) -> Tensor:
-    """U_k^T z with the layer's subspaces, in float32 or better: (B, N, D) to (B, K, N, P)."""
-    z, subspaces = _wide(z), subspaces_of(layer)
-    return _by_head(subspaces, F.linear(z, subspaces.effective_weight().to(z.dtype)))
-
-
-def _by_head(subspaces: Subspaces, u: Tensor) -> Tensor:
-    """(B, N, K * P) to (B, K, N, P)."""
-    return u.unflatten(-1, (subspaces.heads, subspaces.head_dim)).transpose(-3, -2)
-
-
-def _wide(z: Tensor) -> Tensor:
-    return z.to(torch.promote_types(z.dtype, torch.float32))
 
 
 def _mean_length(z: Tensor) -> Tensor:

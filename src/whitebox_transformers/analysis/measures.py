@@ -38,6 +38,42 @@ MEASURES: dict[str, str] = {
     "norm-z": "mean Euclidean length of a token, at Z^l and the last output",
     "norm-z-half": "mean Euclidean length of a token, at Z^{l+1/2}",
 }
+_OWN = "by the subspaces of the layer; nats"
+_OBJECTIVE = "R - R^c - 0.1 ||Z||_0"
+STEP_MEASURES: dict[str, str] = {
+    **{
+        f"{step}-rate-{convention}": f"R^c ({convention}) at {after} minus at {before}, {_OWN}"
+        for step, before, after in (
+            ("compress", "Z^l", "Z^{l+1/2}"),
+            ("sparsify", "Z^{l+1/2}", "Z^{l+1}"),
+        )
+        for convention in ("published", "definition")
+    },
+    **{
+        f"{step}-expansion-{kind}": f"R of {kind} tokens at {after} minus at {before}; nats"
+        for step, before, after in (
+            ("compress", "Z^l", "Z^{l+1/2}"),
+            ("sparsify", "Z^{l+1/2}", "Z^{l+1}"),
+        )
+        for kind in ("raw", "unit")
+    },
+    "compress-descent-published": "cosine of Z^{l+1/2} - Z^l with -grad R^c (published) at Z^l, "
+    "the gradient by Z^l itself, through LayerNorm and unit length",
+    "compress-descent-definition": "cosine of Z^{l+1/2} - Z^l with -grad R^c (definition) at Z^l",
+    "compress-tied": "cosine of MSSA's output with what [U_1, ..., U_K] makes of the same averages",
+    "sparsify-lasso-start": "lambda |a|_1 + 1/2 |v - D a|^2 where the proximal step starts: "
+    "relu(v), v of a soft threshold, 0 of an overcomplete dictionary; mean over tokens",
+    "sparsify-lasso-end": "the same at the step's coefficients",
+    **{
+        f"objective-{convention}-{place}": f"{_OBJECTIVE} at {where}, {said}, {_OWN}"
+        for convention, said in (
+            ("published", "R of unit-norm tokens and R^c as published"),
+            ("definition", "R and R^c of raw tokens"),
+        )
+        for place, where in (("z", "Z^l"), ("z-half", "Z^{l+1/2}"), ("z-next", "Z^{l+1}"))
+    },
+}
+DEFINITIONS = MEASURES | STEP_MEASURES
 CHEAP = ("rate-published-z", "nonzero-share")
 _BLACK_BOX = ("rate-raw", "rate-unit", "nonzero-share", "norm-z")
 

@@ -74,3 +74,18 @@ def measured_without_padding(
         parts.append(compute(tokens[rows].take_along_dim(index, -2)))
     back = torch.cat(groups).argsort()
     return [torch.cat(values)[back] for values in zip(*parts, strict=True)]
+
+
+def named_without_padding(
+    compute: Callable[[Tensor], Mapping[str, Tensor]], tokens: Tensor, real: Tensor | None
+) -> dict[str, Tensor]:
+    """`measured_without_padding` of values that have names."""
+    names: list[str] = []
+
+    def values(tokens: Tensor) -> list[Tensor]:
+        found = compute(tokens)
+        names[:] = found
+        return list(found.values())
+
+    measured = measured_without_padding(values, tokens, real)
+    return dict(zip(names, measured, strict=True))

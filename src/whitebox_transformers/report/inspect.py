@@ -22,7 +22,7 @@ from whitebox_transformers.report.content import Report, Section
 from whitebox_transformers.report.figures import write_figures
 from whitebox_transformers.report.galleries import gallery_of
 from whitebox_transformers.report.layer_charts import findings, layer_sections, training_section
-from whitebox_transformers.report.layer_study import LayerStudy, study_layers
+from whitebox_transformers.report.layer_study import LayerStudy, batch_size_of, study_layers
 from whitebox_transformers.report.page import render_page
 from whitebox_transformers.report.run_charts import (
     comparison_section,
@@ -32,7 +32,6 @@ from whitebox_transformers.report.run_charts import (
 from whitebox_transformers.report.structure import structure_section
 from whitebox_transformers.tasks import task_of
 from whitebox_transformers.tasks.recipe import Recipe
-from whitebox_transformers.tasks.text import TextRecipe
 from whitebox_transformers.training.files import read_json, write_json, write_text
 from whitebox_transformers.training.keepsakes import kept_weights
 from whitebox_transformers.training.provenance import provenance
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
 
 SHOWN = 4
 MOST_ON_PAGE = 12
-# Of images, and tokens of texts; samples in a batch.
-BATCH, BATCH_TOKENS = 32, 4096
 WHITE_BOX = (
     "What every layer of this model does to its tokens, measured on training and validation "
     "{unit} and set beside the same network with untrained weights."
@@ -112,7 +109,7 @@ def inspect(
     control = untrained(model, recipe.seed)
 
     kept = kept_weights(folder.kept)
-    study = study_layers(model, control, data, kept, samples, _batch_size(recipe), recipe.seed)
+    study = study_layers(model, control, data, kept, samples, batch_size_of(recipe), recipe.seed)
     structure, coherence = structure_section(model, control, gallery, recipe.seed)
     record = _record(folder, recipe, study)
     white_box = WHITE_BOX.replace("{unit}", task_of(recipe).unit)
@@ -133,14 +130,6 @@ def inspect(
     predictions = {"predictions": [item.to_json() for item in report.predictions]}
     numbers = study.to_json() | {"coherence": coherence} | predictions
     return _write(report, record | numbers, Path(out or folder.path / "inspection").expanduser())
-
-
-def _batch_size(recipe: Recipe) -> int:
-    """Samples of one batch, so that it takes a moderate amount of memory."""
-    if not isinstance(recipe, TextRecipe):
-        return BATCH
-    task = task_of(recipe)
-    return max(1, min(BATCH, BATCH_TOKENS // (recipe.context or task.room(recipe))))
 
 
 def _write(report: Report, numbers: dict[str, Any], folder: Path) -> InspectionResult:

@@ -18,7 +18,13 @@ from whitebox_transformers.analysis.layerwise import measure
 from whitebox_transformers.data.loading import evaluation_batches
 from whitebox_transformers.data.protocol import Sample, Split, Splits, length_of
 from whitebox_transformers.report.layer_charts import Curves
+from whitebox_transformers.tasks import task_of
+from whitebox_transformers.tasks.recipe import Recipe
+from whitebox_transformers.tasks.text import TextRecipe
 from whitebox_transformers.training.files import read_weights
+
+# Of images, and tokens of texts; samples in a batch.
+BATCH, BATCH_TOKENS = 32, 4096
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def study_layers(
 
     def look(network: PreTrainedModel, split: str, whose: str) -> LayerReport:
         title = f"{whose}, {split}"
-        batches = _batches(splits[split], samples, batch_size, seed, title)
+        batches = measured_batches(splits[split], samples, batch_size, seed, title)
         # Without its head, whose scores of a whole vocabulary nobody looks at.
         return measure(network.base_model, batches)
 
@@ -90,10 +96,21 @@ def study_layers(
     return LayerStudy(trained, untrained, checkpoints)
 
 
-def _batches(
+def batch_size_of(recipe: Recipe) -> int:
+    """Samples of one batch, so that it takes a moderate amount of memory."""
+    if not isinstance(recipe, TextRecipe):
+        return BATCH
+    task = task_of(recipe)
+    return max(1, min(BATCH, BATCH_TOKENS // (recipe.context or task.room(recipe))))
+
+
+def measured_batches(
     split: Split, samples: int, batch_size: int, seed: int, title: str
 ) -> Iterator[Sample]:
-    """Batches of ``samples`` samples (all if there are fewer), with a progress bar."""
+    """Batches of ``samples`` samples drawn with ``seed``, with a progress bar.
+
+    All of them if there are fewer; of a stream, the first ones.
+    """
     length, chosen = length_of(split), None
     if length is not None:
         generator = torch.Generator().manual_seed(seed)

@@ -122,3 +122,23 @@ def test_what_is_missing_is_named() -> None:
     ):
         with pytest.raises(UserError, match="folded"):
             call(fold(tiny_crate()))
+
+
+def test_distance_from_orthonormal_as_is_and_after_the_best_factor() -> None:
+    model = tiny_crate(hidden_size=16, num_attention_heads=2)
+    torch.manual_seed(0)
+    rotation = torch.linalg.qr(torch.randn(16, 16)).Q
+    layer = model.crate.stack.layers[0]
+    layer.compress.mssa.subspaces.weight.data = 2 * rotation
+    layer.sparsify.ista.dictionary.data = 0.5 * rotation
+    subspaces = subspace_coherence(model, 0, columns_per_head=2).summary
+    dictionary = dictionary_coherence(model, 0).summary
+    assert subspaces["identity_distance"] == pytest.approx(3.0, rel=1e-5)  # |4 I - I| / sqrt(P)
+    assert dictionary["identity_distance"] == pytest.approx(0.75, rel=1e-5)
+    assert subspaces["identity_distance_scaled"] == pytest.approx(0.0, abs=1e-3)
+    assert dictionary["identity_distance_scaled"] == pytest.approx(0.0, abs=1e-3)
+    layer.sparsify.ista.dictionary.data = rotation * torch.tensor([1.0, 3.0]).repeat(8)
+    scaled = dictionary_coherence(model, 0).summary["identity_distance_scaled"]
+    gram = torch.tensor([1.0, 9.0])
+    tried = [((s * gram - 1).square().mean() ** 0.5).item() for s in torch.linspace(0, 1, 20001)]
+    assert scaled == pytest.approx(min(tried), abs=1e-4)

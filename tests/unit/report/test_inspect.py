@@ -6,65 +6,17 @@ import re
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from tests.unit.report.short_run import CRATE, VIT, short_run
 
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.report.examples import examples_from_files, picture_of
 from whitebox_transformers.report.inspect import inspect
 from whitebox_transformers.tasks import TASKS
 from whitebox_transformers.training.compare import Comparison, Row
-from whitebox_transformers.training.recipe import recipe_from_dict
-from whitebox_transformers.training.run import train
 
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
-
-CRATE = {
-    "family": "crate",
-    "config": {
-        "image_size": 8,
-        "patch_size": 2,
-        "num_channels": 1,
-        "hidden_size": 12,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 3,
-        "patch_embedding": "linear",
-    },
-}
-VIT = {
-    "family": "vit",
-    "config": {
-        "image_size": 8,
-        "patch_size": 2,
-        "num_channels": 1,
-        "hidden_size": 12,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 3,
-        "intermediate_size": 8,
-    },
-}
-
-
-def short_run(folder, model, **config):
-    model = model | {"config": model["config"] | config}
-    recipe = recipe_from_dict(
-        {
-            "name": "short",
-            "out": str(folder),
-            "model": model,
-            "data": {"limit": 60, "validation_share": 0.3},
-            "train": {
-                "epochs": None,
-                "steps": 2,
-                "batch_size": 8,
-                "keep": [0, 1],
-                "tensorboard": False,
-                "log_every": 1,
-                "device": "cpu",
-            },
-        }
-    )
-    return train(recipe)
 
 
 @pytest.fixture(scope="module")

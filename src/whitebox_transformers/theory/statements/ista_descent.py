@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from whitebox_transformers.crate import ista
+from whitebox_transformers.crate.lasso import lasso_objective
 from whitebox_transformers.theory.chart import Chart, Level, Line
 from whitebox_transformers.theory.draws import gaussian
 from whitebox_transformers.theory.measurement import Case, at_most
@@ -78,9 +79,8 @@ def ista_lowers_lasso(
 
 
 def lasso(z: Tensor, codes: Tensor, dictionary: Tensor, threshold: float) -> float:
-    """Lambda |A|_1 + 1/2 |Z - D A|_F^2 for tokens (N, D), codes (N, M), dictionary (D, M)."""
-    residual = z - codes @ dictionary.mT
-    return (threshold * codes.abs().sum() + residual.square().sum() / 2).item()
+    """The objective summed over tokens (N, D) with codes (N, M)."""
+    return lasso_objective(z, codes, dictionary, threshold).sum().item()
 
 
 def _from_tokens(z: Tensor, dictionary: Tensor, curvature: float, threshold: float) -> float:
