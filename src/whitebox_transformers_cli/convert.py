@@ -22,7 +22,8 @@ def convert(
         float | None, typer.Option("--step-size", metavar="ETA", help="Published: 0.1.")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", metavar="LAMBDA", help="Published: 0.1.")
+        float | None,
+        typer.Option("--threshold", metavar="LAMBDA", help="Published: 0.1, MAE 0.5."),
     ] = None,
     pool: Annotated[
         str | None, typer.Option("--pool", metavar="cls|mean", help="Published: cls.")
@@ -38,6 +39,10 @@ def convert(
     pad_token_id: Annotated[
         int | None,
         typer.Option("--pad-token-id", metavar="ID", min=0, help="CRATE-BERT; published: 1."),
+    ] = None,
+    norm_pix_loss: Annotated[
+        bool | None,
+        typer.Option("--norm-pix-loss", help="CRATE-MAE that learned normalised patches."),
     ] = None,
     apply_head: Annotated[
         bool,
@@ -64,6 +69,7 @@ def convert(
                 apply_head=apply_head,
                 embedding_norm_eps=embedding_norm_eps,
                 pad_token_id=pad_token_id,
+                norm_pix_loss=norm_pix_loss,
             )
         )
     )

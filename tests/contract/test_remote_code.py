@@ -15,6 +15,7 @@ from tests.contract.tiny import VARIANTS, tiny_images, tiny_model
 from tests.contract.tiny_bert import tiny_bert, tiny_text
 from tests.contract.tiny_gpt import tiny_gpt
 from tests.contract.tiny_gpt import tiny_text as tiny_prompt
+from tests.contract.tiny_mae import tiny_mae, tiny_masked
 
 from whitebox_transformers.crate import CrateImageProcessor
 
@@ -43,7 +44,7 @@ from transformers import (
     AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline,
 )
 
-root, texts = map(Path, sys.argv[1:])
+root, others = map(Path, sys.argv[1:])
 answers = {}
 for folder in sorted(path for path in root.iterdir() if path.is_dir()):
     name = str(folder)
@@ -65,7 +66,7 @@ processor = AutoImageProcessor.from_pretrained(published, trust_remote_code=True
 answers["pixels"] = processor(picture, return_tensors="pt")["pixel_values"].tolist()
 classify = pipeline("image-classification", published, trust_remote_code=True)
 answers["pipeline"] = classify(picture, top_k=1)[0]["label"]
-for folder in sorted(texts.iterdir()):
+for folder in sorted(others.iterdir()):
     # Each was saved from one class and is loaded as another of the same family.
     auto, inputs = torch.load(folder / "inputs.pt", weights_only=True)
     model = getattr(transformers, auto).from_pretrained(str(folder), trust_remote_code=True)
@@ -96,7 +97,7 @@ def answers(tmp_path_factory) -> dict:
     processor().save_pretrained(root / "published")
     picture().save(root / "picture.png")
     texts = tmp_path_factory.mktemp("texts")
-    for name, (model, auto, inputs) in text_folders().items():
+    for name, (model, auto, inputs) in more_folders().items():
         model.save_pretrained(texts / name)
         torch.save((auto, inputs), texts / name / "inputs.pt")
     environment = os.environ | {
@@ -116,10 +117,11 @@ def answers(tmp_path_factory) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def text_folders() -> dict:
+def more_folders() -> dict:
     """By folder: the model that is saved, the class that loads it, and what it is given."""
     text, task = tiny_text(), tiny_bert(head="sequence")
     prompt = {"input_ids": tiny_prompt()}
+    masked = tiny_masked(tiny_mae().config)
     return {
         "bert-encoder-of-a-task": (task, "AutoModel", text),
         "bert-task": (task, "AutoModelForSequenceClassification", text),
@@ -131,6 +133,11 @@ def text_folders() -> dict:
         ),
         "gpt": (tiny_gpt(), "AutoModelForCausalLM", prompt),
         "gpt-lag-help": (tiny_gpt("lag-help"), "AutoModelForCausalLM", prompt),
+        "mae": (tiny_mae("efficient"), "AutoModelForPreTraining", masked),
+        "mae-encoder": (tiny_mae("shared"), "AutoModel", {"pixel_values": masked["pixel_values"]}),
+        "mae-classifier": (
+            tiny_mae(), "AutoModelForImageClassification", {"pixel_values": masked["pixel_values"]}
+        ),
         "gpt-encoder": (tiny_gpt("crate-lm"), "AutoModel", prompt),
     }  # fmt: skip
 
@@ -159,8 +166,8 @@ def test_a_stranger_computes_the_same_logits(variant: str, answers: dict) -> Non
 
 
 @torch.no_grad()
-def test_a_stranger_reads_text_with_any_class_of_the_saved_family(answers: dict) -> None:
-    for name, (model, auto, inputs) in text_folders().items():
+def test_a_stranger_loads_any_class_of_the_saved_family(answers: dict) -> None:
+    for name, (model, auto, inputs) in more_folders().items():
         answer = answers[name]
         assert answer["module"].startswith("transformers_modules."), name
         found = torch.tensor(answer["result"])
@@ -179,7 +186,7 @@ def test_a_stranger_reads_text_with_any_class_of_the_saved_family(answers: dict)
 def test_a_stranger_generates_with_a_cache_that_holds_one_tensor(answers: dict) -> None:
     said = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "use_cache": False}
     for name in ("gpt", "gpt-lag-help"):
-        model, _, inputs = text_folders()[name]
+        model, _, inputs = more_folders()[name]
         assert answers[name]["generated"] == model.generate(**inputs, **said).tolist()
         assert answers[name]["shared"]
 

@@ -30,6 +30,7 @@ class Choices:
         step_size: eta of ISTA.
         threshold: lambda of ISTA.
         pool: ``"cls"`` or ``"mean"``.
+        norm_pix_loss: Whether CRATE-MAE learned normalised patches.
         apply_head: Let the demo checkpoint's unused ``head`` follow its ``mlp_head``.
         embedding_norm_eps: Epsilon of the LayerNorms that CRATE-BERT configures.
         pad_token_id: The token that positions of CRATE-BERT leave out.
@@ -44,6 +45,7 @@ class Choices:
     apply_head: bool | None = None
     embedding_norm_eps: float | None = None
     pad_token_id: int | None = None
+    norm_pix_loss: bool | None = None
 
     def refuse_others(self, read: Iterable[str], layout: str) -> None:
         """Raise `UserError` where something is said that the layout does not ask."""
@@ -62,13 +64,16 @@ def choose(name: str, flag: Any, metadata: Any, default: Any) -> Decision:
     return Decision(name, default, "published default")
 
 
-def decide_steps(metadata: Mapping[str, Any], choices: Choices) -> list[Decision]:
+def decide_steps(
+    metadata: Mapping[str, Any], choices: Choices, threshold: float = 0.1
+) -> list[Decision]:
     """Step size and threshold of ISTA, which no weight shows.
 
     Args:
         metadata: What the file says, where the authors' constructor reads it: the classifier's
             takes ``ista``. Lambda is fixed in all their code.
         choices: What the user says.
+        threshold: Lambda in the authors' code.
 
     Raises:
         UserError: A value out of range.
@@ -76,7 +81,7 @@ def decide_steps(metadata: Mapping[str, Any], choices: Choices) -> list[Decision
     step = metadata.get("ista")
     decisions = [
         choose("step_size", choices.step_size, step if isinstance(step, float) else None, 0.1),
-        choose("threshold", choices.threshold, None, 0.1),
+        choose("threshold", choices.threshold, None, threshold),
     ]
     for name, value, _ in decisions:
         if not (math.isfinite(value) and value >= 0):

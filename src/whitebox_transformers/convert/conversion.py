@@ -30,6 +30,7 @@ def convert(
     apply_head: bool = False,
     embedding_norm_eps: float | None = None,
     pad_token_id: int | None = None,
+    norm_pix_loss: bool | None = None,
 ) -> ConversionReport:
     """Convert ``file`` into the new folder ``out``, which ``from_pretrained`` and pipelines read.
 
@@ -43,7 +44,7 @@ def convert(
         heads: Number of subspaces, where the file does not decide it.
         image_size: Pixels the position table was made for, one number or (height, width).
         step_size: eta; the published 0.1 unless given.
-        threshold: lambda; the published 0.1 unless given.
+        threshold: lambda; the published 0.1, or 0.5 of CRATE-MAE, unless given.
         pool: ``"cls"`` (published) or ``"mean"``.
         patch_size: Pixels of a patch, where neither shapes nor image size decide it.
         apply_head: Let the demo checkpoint's ``head``, which the authors never apply, follow
@@ -51,6 +52,7 @@ def convert(
         embedding_norm_eps: Epsilon of CRATE-BERT's embedding and head LayerNorms; the published
             1e-12 unless the file's configuration or this says otherwise.
         pad_token_id: CRATE-BERT's padding token, after which positions count; likewise, 1.
+        norm_pix_loss: Whether CRATE-MAE learned normalised patches; likewise, False.
 
     Returns:
         What was decided, used, dropped and ignored.
@@ -69,6 +71,7 @@ def convert(
         apply_head or None,
         embedding_norm_eps,
         pad_token_id,
+        norm_pix_loss,
     )
     refuse_existing(out)
     checkpoint = read_checkpoint(file)

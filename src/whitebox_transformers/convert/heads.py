@@ -13,23 +13,36 @@ from typing import Any, NamedTuple
 from whitebox_transformers.convert.choices import whole_number
 from whitebox_transformers.convert.reading import Checkpoint
 from whitebox_transformers.convert.report import Decision
-from whitebox_transformers.crate import PRESETS
+from whitebox_transformers.crate import MAE_PRESETS, PRESETS
 from whitebox_transformers.errors import UserError
 
 # Constructors of the authors' repositories: width, depth, heads.
-CONSTRUCTORS = {
-    "crate_tiny": (384, 12, 6),
-    "crate_small": (576, 12, 12),
-    "crate_base": (768, 12, 12),
-    "crate_large": (1024, 24, 16),
-    "crate_base_demo": (768, 12, 6),
-    "crate_small_21k": (384, 12, 6),
-    "crate_base_21k": (768, 12, 12),
-    "crate_base_768": (768, 12, 12),
-} | {
-    name.replace("-", "_"): (p["hidden_size"], p["num_hidden_layers"], p["num_attention_heads"])
-    for name, p in PRESETS.items()
-}
+CONSTRUCTORS = (
+    {
+        "crate_tiny": (384, 12, 6),
+        "crate_small": (576, 12, 12),
+        "crate_base": (768, 12, 12),
+        "crate_large": (1024, 24, 16),
+        "crate_base_demo": (768, 12, 6),
+        "crate_small_21k": (384, 12, 6),
+        "crate_base_21k": (768, 12, 12),
+        "crate_base_768": (768, 12, 12),
+    }
+    | {
+        name.replace("-", "_"): (p["hidden_size"], p["num_hidden_layers"], p["num_attention_heads"])
+        for name, p in PRESETS.items()
+    }
+    | {
+        f"mae_crate_{name.rpartition('-')[2]}": (
+            p["hidden_size"],
+            p["num_hidden_layers"],
+            p["num_attention_heads"],
+        )
+        for name, p in MAE_PRESETS.items()
+        if "mask_tokens" not in p
+    }
+)
+MODEL_FIELDS = ("arch", "model")
 HEAD_FIELDS = ("heads", "num_heads", "n_head", "n_heads", "num_attention_heads")
 
 
@@ -91,9 +104,9 @@ def _heads_in_metadata(metadata: dict[str, Any], shapes: Shapes) -> tuple[int, s
     head_dim = whole_number(metadata.get("dim_head"))
     if head_dim and shapes.inner % head_dim == 0:
         return shapes.inner // head_dim, f"dim_head = {head_dim}"
-    arch = metadata.get("arch")
-    if isinstance(arch, str):
-        known = CONSTRUCTORS.get(arch.lower().replace("-", "_"))
+    for field in MODEL_FIELDS:
+        name = metadata.get(field)
+        known = isinstance(name, str) and CONSTRUCTORS.get(name.lower().replace("-", "_"))
         if known and known[:2] == (shapes.width, shapes.depth) and shapes.inner == shapes.width:
-            return known[2], f"arch = {arch}"
+            return known[2], f"{field} = {name}"
     return None

@@ -40,6 +40,7 @@ model = {auto_class}.from_pretrained("path/to/this/folder")
 TASKS = {
     "AutoModel": "feature-extraction",
     "AutoModelForCausalLM": "text-generation",
+    "AutoModelForPreTraining": "image-feature-extraction",
     "AutoModelForImageClassification": "image-classification",
     "AutoModelForMaskedLM": "fill-mask",
     "AutoModelForMultipleChoice": "multiple-choice",

@@ -9,6 +9,7 @@ from transformers import (
     AutoModelForImageClassification,
     AutoModelForMaskedLM,
     AutoModelForMultipleChoice,
+    AutoModelForPreTraining,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -18,6 +19,7 @@ from transformers.utils import is_vision_available
 from .configuration_crate import CrateConfig
 from .configuration_crate_bert import CrateBertConfig
 from .configuration_crate_gpt import CrateGPTConfig
+from .configuration_crate_mae import CrateMAEConfig
 from .folding import fold
 from .image_processing_crate import CrateImageProcessor
 from .modeling_crate import (
@@ -34,16 +36,25 @@ from .modeling_crate_bert_tasks import (
     CrateBertForTokenClassification,
 )
 from .modeling_crate_gpt import CrateGPTForCausalLM, CrateGPTModel, CrateGPTPreTrainedModel
+from .modeling_crate_mae import (
+    CrateMAEForImageClassification,
+    CrateMAEForPreTraining,
+    CrateMAEModel,
+    CrateMAEPreTrainedModel,
+)
 from .outputs_text import CrateCausalLMOutput, CrateGPTModelOutput
-from .presets import BERT_PRESETS, GPT_PRESETS, PRESETS
+from .presets import BERT_PRESETS, GPT_PRESETS, MAE_PRESETS, PRESETS
 
-for _config in (CrateConfig, CrateGPTConfig, CrateBertConfig):
+for _config in (CrateConfig, CrateMAEConfig, CrateGPTConfig, CrateBertConfig):
     AutoConfig.register(_config.model_type, _config, exist_ok=True)
     _config.register_for_auto_class()
 for _auto, _config, _model in (
     (AutoModel, CrateConfig, CrateModel),
     (AutoModelForImageClassification, CrateConfig, CrateForImageClassification),
     (AutoBackbone, CrateConfig, CrateBackbone),
+    (AutoModel, CrateMAEConfig, CrateMAEModel),
+    (AutoModelForPreTraining, CrateMAEConfig, CrateMAEForPreTraining),
+    (AutoModelForImageClassification, CrateMAEConfig, CrateMAEForImageClassification),
     (AutoModel, CrateGPTConfig, CrateGPTModel),
     (AutoModelForCausalLM, CrateGPTConfig, CrateGPTForCausalLM),
     (AutoModel, CrateBertConfig, CrateBertModel),
@@ -60,16 +71,15 @@ for _auto, _config, _model in (
 # Without Pillow, which the core does not need, transformers has no AutoImageProcessor to fill.
 if is_vision_available():
     # One class serves both backends: its geometry is Pillow's, with or without torchvision.
-    AutoImageProcessor.register(
-        CrateConfig,
-        image_processor_classes={"pil": CrateImageProcessor, "torchvision": CrateImageProcessor},
-        exist_ok=True,
-    )
+    _processors = {"pil": CrateImageProcessor, "torchvision": CrateImageProcessor}
+    for _config in (CrateConfig, CrateMAEConfig):
+        AutoImageProcessor.register(_config, image_processor_classes=_processors, exist_ok=True)
 CrateImageProcessor.register_for_auto_class()
 
 __all__ = [
     "BERT_PRESETS",
     "GPT_PRESETS",
+    "MAE_PRESETS",
     "PRESETS",
     "CrateBackbone",
     "CrateBertConfig",
@@ -89,6 +99,11 @@ __all__ = [
     "CrateGPTModelOutput",
     "CrateGPTPreTrainedModel",
     "CrateImageProcessor",
+    "CrateMAEConfig",
+    "CrateMAEForImageClassification",
+    "CrateMAEForPreTraining",
+    "CrateMAEModel",
+    "CrateMAEPreTrainedModel",
     "CrateModel",
     "CratePreTrainedModel",
     "fold",

@@ -3,7 +3,8 @@
 Legend: B batch, N tokens, D width, L layers.
 
 ``Compress`` takes Z^l to Z^{l+1/2}, ``Sparsify`` takes Z^{l+1/2} to Z^{l+1} (arXiv 2311.13110,
-section 2). Every system of the library is an embedding, this stack and a head.
+section 2). A decoder is the same layer run backwards (section 3): the dictionary first, then the
+compression step subtracted. Every system of the library is an embedding, this stack and a head.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .ablations import MLP, QKVAttention
+from .dictionary import LinearDictionary
 from .ista import ISTA, Majorizer, OvercompleteISTA
 from .mssa import MSSA
 from .window import Window
@@ -22,6 +24,7 @@ SPARSIFICATIONS = {
     "ista": ISTA,
     "overcomplete": OvercompleteISTA,
     "majorizer": Majorizer,
+    "linear": LinearDictionary,
     "mlp": MLP,
 }
 
@@ -67,8 +70,9 @@ class RecordZHalf(Record):
 class Compress(nn.Module):
     """Z^l to Z^{l+1/2}: ``Z + MSSA(LN Z)`` as published, (B, N, D) to (B, N, D).
 
-    With the derivation's step c = kappa gamma it is ``(1 - c) Z + c MSSA(LN Z)``. With a window
-    the operator sees the widened tokens; what they are added to stays.
+    With the derivation's step c = kappa gamma it is ``(1 - c) Z + c MSSA(LN Z)``. A decoder has
+    ``mssa_sign`` -1: ``Z - MSSA(LN Z)``, or the same step back, ``(1 + c) Z - c MSSA(LN Z)``. With
+    a window the operator sees the widened tokens; what they are added to stays.
     """
 
     def __init__(self, config, layer_idx: int = 0):
@@ -77,9 +81,9 @@ class Compress(nn.Module):
         self.window = None if config.window is None else Window(config, layer_idx)
         self.mssa = COMPRESSIONS[config.compression](config, layer_idx)
         self.normed_skip = config.mssa_skip == "normed"
-        step = config.mssa_step
-        self.retention = 1.0 if step is None else 1.0 - step
-        self.gain = config.mssa_sign * (1.0 if step is None else step)
+        sign, step = config.mssa_sign, config.mssa_step
+        self.retention = 1.0 if step is None else 1.0 - sign * step
+        self.gain = sign * (1.0 if step is None else step)
         # In the data path, so that a hook on it sees and may scale what is added to the token.
         self.step = nn.Identity()
 
@@ -130,8 +134,9 @@ class Sparsify(nn.Module):
 
 
 class CrateLayer(GradientCheckpointingLayer):
-    """One layer: compress, then sparsify. Either may be absent by configuration.
+    """One layer: compress, then sparsify, or in a decoder the other way round.
 
+    Either may be absent by configuration. Z^{l+1/2} is what stands between the two.
     ``token_count`` (B, 1, 1) is given where the step depends on it (:class:`.ista.Majorizer`) and
     rows are padded.
     """
@@ -140,6 +145,7 @@ class CrateLayer(GradientCheckpointingLayer):
         super().__init__()
         self.compress = None if config.compression == "none" else Compress(config, layer_idx)
         self.sparsify = None if config.sparsification == "none" else Sparsify(config, layer_idx)
+        self.sparsify_first = config.sparsify_first
         self.record_z_half = RecordZHalf()
 
     def forward(
@@ -153,13 +159,19 @@ class CrateLayer(GradientCheckpointingLayer):
         **kwargs,
     ):
         context = {"position_ids": position_ids, "past_key_values": past_key_values}
-        z_half = z
-        if self.compress is not None:
-            z_half = self.compress(z, attention_mask, **context, **kwargs)
+
+        def compress(z):
+            step = self.compress
+            return z if step is None else step(z, attention_mask, **context, **kwargs)
+
+        def sparsify(z):
+            step = self.sparsify
+            return z if step is None else step(z, token_count=token_count, **context)
+
+        first, second = (sparsify, compress) if self.sparsify_first else (compress, sparsify)
+        z_half = first(z)
         self.record_z_half(z_half, record_z_half)
-        if self.sparsify is None:
-            return z_half
-        return self.sparsify(z_half, token_count=token_count, **context)
+        return second(z_half)
 
 
 class CrateStack(nn.Module):

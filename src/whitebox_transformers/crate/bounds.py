@@ -1,4 +1,4 @@
-"""Indices from outside are in range before they reach an embedding or a loss."""
+"""Numbers from outside are in range before they reach an embedding or a loss."""
 
 import torch
 
@@ -41,6 +41,20 @@ def check_range(
         raise ValueError(f"{name}[{spelt}] = {int(values[tuple(place)])} is not {expected}")
 
 
+def check_finite(name: str, values: torch.Tensor, training: bool) -> None:
+    """Refuse samples (B, ...) that hold NaN or infinity, by their number; as :func:`check_range`.
+
+    Raises:
+        ValueError: A sample does.
+    """
+    unseen = torch.compiler.is_compiling() or values.is_meta
+    if unseen or (training and values.device.type != "cpu"):
+        return
+    broken = ~values.isfinite().flatten(1).all(dim=1)
+    for index in broken.nonzero()[:1].flatten().tolist():
+        raise ValueError(f"{name}[{index}] has values that are not finite; leave this sample out.")
+
+
 def check_whole(name: str, values: torch.Tensor) -> None:
     """Refuse a type that cannot count.
 
@@ -51,4 +65,4 @@ def check_whole(name: str, values: torch.Tensor) -> None:
         raise ValueError(f"{name} has type {values.dtype}; expected whole numbers.")
 
 
-__all__ = ["check_range", "check_whole"]
+__all__ = ["check_finite", "check_range", "check_whole"]

@@ -24,6 +24,10 @@ class CrateConfig(BackboneConfigMixin, OperatorConfig):
             ``conv`` (one strided convolution). On tiny patches the first LayerNorm of
             ``norm_linear`` removes brightness and contrast, which is much of the signal. Its
             LayerNorms have ``layer_norm_eps`` too.
+        position_embedding_type: ``learned`` (published), or ``sine``: fixed waves of row and
+            column, for which ``hidden_size`` is a multiple of 4.
+        final_norm: LayerNorm on Z^L, before pooling.
+        final_norm_eps: Epsilon of that LayerNorm.
         pooling: Feature for the classifier: the class token, or the mean over all tokens
             including the class token (as in the authors' code).
         classifier_norm_eps: Epsilon of the LayerNorm in front of the classifier.
@@ -41,12 +45,15 @@ class CrateConfig(BackboneConfigMixin, OperatorConfig):
     setters = OperatorConfig.setters | {"out_features", "out_indices"}
     counts = ("num_channels", *OperatorConfig.counts, "projection_size")
     not_negative = (*OperatorConfig.not_negative, "position_init_std")
-    positive = (*OperatorConfig.positive, "classifier_norm_eps")
+    positive = (*OperatorConfig.positive, "final_norm_eps", "classifier_norm_eps")
 
     image_size: int | list[int] | tuple[int, int] = 224
     patch_size: int | list[int] | tuple[int, int] = 16
     num_channels: int = 3
     patch_embedding: Literal["norm_linear", "linear", "conv"] = "norm_linear"
+    position_embedding_type: Literal["learned", "sine"] = "learned"
+    final_norm: bool = False
+    final_norm_eps: float | int = 1e-5
     pooling: Literal["cls", "mean"] = "cls"
     classifier_norm_eps: float | int = 1e-5
     projection_size: int | None = None
@@ -65,16 +72,21 @@ class CrateConfig(BackboneConfigMixin, OperatorConfig):
 
     def _check(self, unknown: Iterable[str]) -> None:
         super()._check(unknown)
+        if self.position_embedding_type == "sine" and self.hidden_size % 4:
+            raise ValueError(
+                f"position_embedding_type='sine' needs a multiple of 4 as hidden_size, not "
+                f"{self.hidden_size}."
+            )
         for name in ("image_size", "patch_size"):
             value = getattr(self, name)
             if not isinstance(value, int):
                 value = list(value)
                 setattr(self, name, value)
-            if len(_pair(value)) != 2 or min(_pair(value)) < 1:
+            if len(pair(value)) != 2 or min(pair(value)) < 1:
                 raise ValueError(
                     f"{name}={value} must be one positive number or [height, width] of them."
                 )
-        (height, width), (tall, wide) = _pair(self.image_size), _pair(self.patch_size)
+        (height, width), (tall, wide) = pair(self.image_size), pair(self.patch_size)
         if height % tall or width % wide:
             raise ValueError(
                 f"image_size {height}x{width} is not a multiple of patch_size {tall}x{wide}; "
@@ -85,7 +97,7 @@ class CrateConfig(BackboneConfigMixin, OperatorConfig):
     @property
     def grid_size(self) -> tuple[int, int]:
         """Rows and columns of patches the position table is made for."""
-        (height, width), (tall, wide) = _pair(self.image_size), _pair(self.patch_size)
+        (height, width), (tall, wide) = pair(self.image_size), pair(self.patch_size)
         return height // tall, width // wide
 
     @classmethod
@@ -109,7 +121,8 @@ def nearest_multiple(length: int, patch: int) -> int:
     return max(round(length / patch), 1) * patch
 
 
-def _pair(value: int | list[int] | tuple[int, ...]) -> tuple[int, ...]:
+def pair(value: int | list[int] | tuple[int, ...]) -> tuple[int, ...]:
+    """Height and width, where one number means both."""
     return (value, value) if isinstance(value, int) else tuple(value)
 
 

@@ -20,7 +20,7 @@ READ_BY: Readers = {
     "mssa_skip": ("compression", ("mssa", "attention")),
     "mssa_step": ("compression", ("mssa", "attention")),
     "attend_self": ("compression", ("mssa", "attention")),
-    "dictionary_init": ("sparsification", _DICTIONARIES),
+    "dictionary_init": ("sparsification", (*_DICTIONARIES, "linear")),
     "learn_step_size": ("sparsification", ("ista", "overcomplete")),
     "learn_threshold": ("sparsification", _DICTIONARIES),
     "activation": ("sparsification", _DICTIONARIES),
@@ -54,18 +54,19 @@ class OperatorConfig(PreTrainedConfig):
         mssa_sign: +1 adds the step (encoder), -1 subtracts it.
         mssa_skip: Add the step to the token itself (``raw``) or to its LayerNorm (``normed``).
         mssa_step: ``None`` for the published Z + MSSA, or c = kappa * gamma in (0, 1] for the
-            derivation's (1 - c) Z + c MSSA.
+            derivation's (1 - c) Z + c MSSA, which sign -1 turns into (1 + c) Z - c MSSA.
         orthonormal_subspaces: Make each U_k orthonormal in the forward pass.
         attend_self: Let a token be averaged with itself as well as with others (published). With
             False the diagonal is masked; a token that has nothing else to attend to, as the first
             of a causal sequence, still attends to itself.
         sparsification: ``ista`` (published), ``overcomplete`` (T proximal steps from zero),
-            ``majorizer`` (appendix A.3 of arXiv 2306.01129), ``mlp`` (ablation) or ``none``
-            (attention only).
+            ``majorizer`` (appendix A.3 of arXiv 2306.01129), ``linear`` (``D z`` alone, the
+            decoder's), ``mlp`` (ablation) or ``none`` (attention only).
         step_size: eta of the proximal step.
         threshold: lambda of the proximal step; the operator subtracts eta * lambda.
         dictionary_init: Fresh dictionaries: ``kaiming`` (published) or ``orthogonal``, for which a
-            step descends up to eta = 1 in place of about 1/8; see :func:`.ista.draw_dictionary`.
+            step descends up to eta = 1 in place of about 1/8; see
+            :func:`.dictionary.draw_dictionary`.
         learn_step_size: Learn eta, one scalar per layer, starting from ``step_size``.
         learn_threshold: Learn lambda likewise.
         activation: Proximal map: ``relu`` (non-negative codes) or ``soft_threshold``.
@@ -104,6 +105,10 @@ class OperatorConfig(PreTrainedConfig):
     window: ClassVar[int | None] = None
     window_at: ClassVar[str] = "compress"
 
+    # A decoder's layer takes its two steps in the other order; ``linear`` may be D^T z.
+    sparsify_first: ClassVar[bool] = False
+    dictionary_transposed: ClassVar[bool] = False
+
     @property
     def head_lags(self) -> tuple[int, ...] | None:
         """Tokens that the keys of each head lag behind, ``None`` where none does."""
@@ -126,7 +131,7 @@ class OperatorConfig(PreTrainedConfig):
     orthonormal_subspaces: bool = False
     attend_self: bool = True
 
-    sparsification: Literal["ista", "overcomplete", "majorizer", "mlp", "none"] = "ista"
+    sparsification: Literal["ista", "overcomplete", "majorizer", "linear", "mlp", "none"] = "ista"
     step_size: float | int = 0.1
     threshold: float | int = 0.1
     dictionary_init: Literal["kaiming", "orthogonal"] = "kaiming"

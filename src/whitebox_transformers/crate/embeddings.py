@@ -9,6 +9,7 @@ from torch import nn
 from transformers import initialization as init
 
 from .configuration_crate import CrateConfig, nearest_multiple
+from .patches import patchify
 
 
 class PatchEmbeddings(nn.Module):
@@ -62,21 +63,37 @@ class PatchEmbeddings(nn.Module):
         return height // tall, width // wide
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        rows, columns = self.grid(pixel_values)
+        self.grid(pixel_values)
         if isinstance(self.projection, nn.Conv2d):
             return self.projection(pixel_values).flatten(2).transpose(1, 2)
-        tall, wide = self.patch_size
-        patches = pixel_values.unflatten(2, (rows, tall)).unflatten(4, (columns, wide))
-        tokens = patches.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
-        return self.norm_out(self.projection(self.norm_in(tokens)))
+        patches = patchify(pixel_values, self.patch_size)
+        return self.norm_out(self.projection(self.norm_in(patches)))
+
+
+def sine_positions(rows: int, columns: int, width: int) -> torch.Tensor:
+    """Fixed positions of a grid of patches, (1, 1 + rows * columns, D) float32.
+
+    The first half of a row encodes the patch's column, the second its row; each half holds the
+    sines, then the cosines, of the number times 10000^(-4i/D), i = 0 .. D/4 - 1. The class token
+    has zeros. As in the authors' code and MAE's (arXiv 2111.06377).
+    """
+    frequencies = 10000.0 ** (-4 * torch.arange(width // 4, dtype=torch.float64) / width)
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [place.flatten()[:, None] * frequencies for place in (column, row)]
+    waves = [wave for angle in angles for wave in (angle.sin(), angle.cos())]
+    table = torch.cat(waves, dim=1)
+    return torch.cat([torch.zeros(1, width, dtype=table.dtype), table])[None].float()
 
 
 class CrateEmbeddings(nn.Module):
-    """Images (B, C, H, W) to Z^0, (B, N, D): class token first, learned positions added.
+    """Images (B, C, H, W) to Z^0, (B, N, D): class token first, positions added.
 
     An image with as many patches as the position table uses the table unchanged; any other size
-    interpolates it (bicubic, on the patch grid, in float32).
+    interpolates it (bicubic, on the patch grid, in float32). Fixed positions are stored too, so
+    that a checkpoint says them.
     """
+
+    position_embeddings: torch.Tensor
 
     def __init__(self, config: CrateConfig):
         super().__init__()
@@ -84,15 +101,28 @@ class CrateEmbeddings(nn.Module):
         patches = self.grid_size[0] * self.grid_size[1]
         self.patch_embeddings = PatchEmbeddings(config)
         self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
-        self.position_embeddings = nn.Parameter(torch.empty(1, patches + 1, config.hidden_size))
+        self.learned_positions = config.position_embedding_type == "learned"
+        table = torch.empty(1, patches + 1, config.hidden_size)
+        if self.learned_positions:
+            self.position_embeddings = nn.Parameter(table)
+        else:
+            # No parameter without gradient: loading would make it one with.
+            self.register_buffer("position_embeddings", table)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.init_std = config.position_init_std
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw class token and positions from a normal of the configured deviation."""
+        """Draw class token and positions from a normal of the configured deviation.
+
+        Fixed positions are computed.
+        """
         init.normal_(self.cls_token, std=self.init_std)
-        init.normal_(self.position_embeddings, std=self.init_std)
+        if self.learned_positions:
+            init.normal_(self.position_embeddings, std=self.init_std)
+        else:
+            width = self.cls_token.shape[-1]
+            init.copy_(self.position_embeddings, sine_positions(*self.grid_size, width))
 
     def positions(self, rows: int, columns: int) -> torch.Tensor:
         """Position table for a grid of patches, (1, 1 + rows * columns, D)."""
@@ -108,12 +138,15 @@ class CrateEmbeddings(nn.Module):
         patch_positions = resized.to(table.dtype).flatten(2).transpose(1, 2)
         return torch.cat([cls_position, patch_positions], dim=1)
 
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        rows, columns = self.patch_embeddings.grid(pixel_values)
-        tokens = self.patch_embeddings(pixel_values.to(self.cls_token.dtype))
+    def with_class_token(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens of patches (B, M, D) behind the class token, (B, 1 + M, D)."""
         cls_token = self.cls_token.expand(tokens.shape[0], -1, -1).to(tokens.dtype)
-        z = torch.cat([cls_token, tokens], dim=1) + self.positions(rows, columns)
-        return self.dropout(z)
+        return torch.cat([cls_token, tokens], dim=1)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        grid = self.patch_embeddings.grid(pixel_values)
+        tokens = self.patch_embeddings(pixel_values.to(self.cls_token.dtype))
+        return self.dropout(self.with_class_token(tokens) + self.positions(*grid))
 
 
-__all__ = ["CrateEmbeddings", "PatchEmbeddings"]
+__all__ = ["CrateEmbeddings", "PatchEmbeddings", "sine_positions"]

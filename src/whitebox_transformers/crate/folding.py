@@ -80,6 +80,7 @@ class FoldedCrateForImageClassification(ForInferenceOnly, CratePreTrainedModel):
         self.embeddings = copy.deepcopy(model.crate.embeddings)
         layers = cast(Iterable[CrateLayer], copy.deepcopy(model.crate.stack.layers))
         self.layers = nn.ModuleList(FoldedLayer(layer, self.config) for layer in layers)
+        self.norm = copy.deepcopy(model.crate.norm)
         self.classifier = copy.deepcopy(model.classifier)
         self.requires_grad_(False)
         self.eval()
@@ -100,6 +101,7 @@ class FoldedCrateForImageClassification(ForInferenceOnly, CratePreTrainedModel):
         for layer in self.layers[:-1]:
             z = layer(z, mask)
         z = self.layers[-1](z, mask, first_token_only=by_class_token)
+        z = z if self.norm is None else self.norm(z)
         feature = z[:, 0] if by_class_token else z.mean(dim=1)
         return CrateImageClassifierOutput(logits=self.classifier(feature))
 

@@ -16,6 +16,8 @@ from torch import nn
 from transformers import initialization as init
 from transformers.utils.generic import maybe_autocast
 
+from .dictionary import DictionaryBlock, draw_dictionary
+
 Scalar = float | torch.Tensor
 
 
@@ -173,33 +175,12 @@ def proximal_steps_from_zero(
     return codes
 
 
-def draw_dictionary(dictionary: torch.Tensor, distribution: str = "kaiming") -> None:
-    """Fill a dictionary in place.
-
-    Args:
-        dictionary: Atoms as columns, (D, M).
-        distribution: ``kaiming``, uniform with variance 2 / D as the authors draw it, or
-            ``orthogonal``: a random rotation, or with more atoms than width orthonormal rows. The
-            largest eta with which a step is sure to descend, ``1 / ||D||^2``, is 1 for
-            ``orthogonal`` and about 1/8 for a square ``kaiming``.
-    """
-    if distribution == "orthogonal":
-        init.orthogonal_(dictionary)
-        return
-    # The fan-in is the width whatever the number of atoms; PyTorch's Kaiming initialiser would take
-    # M and start an overcomplete dictionary sqrt(M / D) too small.
-    bound = (6 / dictionary.shape[0]) ** 0.5
-    init.uniform_(dictionary, -bound, bound)
-
-
-class ProximalBlock(nn.Module):
-    """What the dictionary blocks share: the dictionary, eta and lambda, fixed or learned."""
+class ProximalBlock(DictionaryBlock):
+    """What the proximal steps share: the dictionary, eta and lambda, fixed or learned."""
 
     def __init__(self, config, atoms: int):
-        super().__init__()
-        self.dictionary = nn.Parameter(torch.empty(config.hidden_size, atoms))
+        super().__init__(config, atoms)
         self.activation = config.activation
-        self.distribution = config.dictionary_init
         self.initial_step_size, self.initial_threshold = config.step_size, config.threshold
         self.step_size: Scalar = float(config.step_size)
         if config.learn_step_size:
@@ -207,13 +188,10 @@ class ProximalBlock(nn.Module):
         self.threshold: Scalar = float(config.threshold)
         if config.learn_threshold:
             self.threshold = nn.Parameter(torch.tensor(float(config.threshold)))
-        # In the data path, so that a hook on it sees and may replace the coefficients.
-        self.codes = nn.Identity()
-        self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Fresh dictionary from the configured distribution, and configured scalars."""
-        draw_dictionary(self.dictionary, self.distribution)
+        super().reset_parameters()
         if isinstance(self.step_size, nn.Parameter):
             init.constant_(self.step_size, self.initial_step_size)
         if isinstance(self.threshold, nn.Parameter):
@@ -291,7 +269,6 @@ __all__ = [
     "Majorizer",
     "OvercompleteISTA",
     "ProximalBlock",
-    "draw_dictionary",
     "gram_operator",
     "ista",
     "nonnegative_threshold",

@@ -4,6 +4,7 @@ Legend: B batch, N = 1 + patches, D width, K heads, L layers, C classes.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -26,7 +27,7 @@ class CrateModelOutput(ModelOutput):
     """What :class:`CrateModel` returns.
 
     Args:
-        last_hidden_state: Z^L, (B, N, D).
+        last_hidden_state: Z^L, (B, N, D), through the final LayerNorm where there is one.
         pooler_output: Class token or mean over tokens, (B, D).
         hidden_states: Z^0 .. Z^L when recorded.
         attentions: Per layer (B, K, N, N) when recorded, under any attention implementation.
@@ -104,6 +105,9 @@ class CrateModel(CratePreTrainedModel):
         super().__init__(config)
         self.embeddings = CrateEmbeddings(config)
         self.stack = CrateStack(config)
+        self.norm = None
+        if config.final_norm:
+            self.norm = nn.LayerNorm(config.hidden_size, eps=config.final_norm_eps)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -130,9 +134,13 @@ class CrateModel(CratePreTrainedModel):
         recording = recording_requests(self.config, kwargs)
         # ViT's flag, which its users pass; positions here are interpolated whenever they must be.
         kwargs.pop("interpolate_pos_encoding", None)
-        z = self.embeddings(pixel_values)
-        z = self.stack(z, bidirectional_mask(self.config, z), **recording, **kwargs)
+        z = self.encoded(self.embeddings(pixel_values), **recording, **kwargs)
         return CrateModelOutput(last_hidden_state=z, pooler_output=self.pool(z))
+
+    def encoded(self, z: torch.Tensor, **kwargs) -> torch.Tensor:
+        """Z^0 through the layers and the final LayerNorm, (B, N, D) to (B, N, D)."""
+        z = self.stack(z, bidirectional_mask(self.config, z), **kwargs)
+        return z if self.norm is None else self.norm(z)
 
 
 class CrateClassifier(nn.Module):
@@ -159,10 +167,12 @@ class CrateClassifier(nn.Module):
 class CrateForImageClassification(CratePreTrainedModel):
     """The image classifier: encoder, pooled feature, linear classifier."""
 
+    encoder: ClassVar[type[CrateModel]] = CrateModel
+
     def __init__(self, config: CrateConfig):
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.crate = CrateModel(config)
+        self.crate = self.encoder(config)
         self.classifier = CrateClassifier(config)
         self.post_init()
 

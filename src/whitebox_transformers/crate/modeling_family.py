@@ -10,7 +10,7 @@ from transformers.utils.output_capturing import OutputRecorder
 
 from .attention import AttentionMap
 from .block import CrateLayer, RecordZ, RecordZHalf
-from .ista import ProximalBlock
+from .dictionary import DictionaryBlock
 from .mssa import FixedOutput
 from .window import Window
 
@@ -46,7 +46,7 @@ class FamilyPreTrainedModel(PreTrainedModel):
         if isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
-        elif isinstance(module, FixedOutput | ProximalBlock | Window):
+        elif isinstance(module, FixedOutput | DictionaryBlock | Window):
             module.reset_parameters()
 
 

@@ -42,6 +42,12 @@ def _crate_alpha(width: int, depth: int, heads: int, patch: int) -> dict:
     return _crate(width, depth, heads, patch) | ALPHA | ours
 
 
+def _crate_mae(width: int, depth: int, heads: int) -> dict[str, dict]:
+    """A size in both flows: the authors' with mask tokens in the encoder, and the efficient one."""
+    size = _size(width, depth, heads)
+    return {"": size, "-efficient": size | {"mask_tokens": "decoder"}}
+
+
 def _crate_gpt(width: int, depth: int, heads: int) -> dict:
     return _size(width, depth, heads) | GPT2_TOKENS
 
@@ -74,6 +80,19 @@ PRESETS: dict[str, dict] = {
     "crate-alpha-small": _crate_alpha(576, 12, 12, 16),
     "crate-alpha-base": _crate_alpha(768, 12, 12, 16),
     "crate-alpha-large-patch14": _crate_alpha(1024, 24, 16, 14),
+}
+
+# CRATE-MAE: arXiv 2404.02446 and the authors' code; the decoder is as deep as the encoder.
+# efficient: not published; the encoder sees the visible patches alone, as in MAE.
+MAE_PRESETS: dict[str, dict] = {
+    f"crate-mae-{name}{flow}": size
+    for name, shape in (
+        ("tiny", (384, 12, 6)),
+        ("small", (576, 12, 12)),
+        ("base", (768, 12, 12)),
+        ("large", (1024, 24, 16)),
+    )
+    for flow, size in _crate_mae(*shape).items()
 }
 
 # CRATE-GPT: arXiv 2311.13110 and the authors' code, whose sizes are GPT-2's.

@@ -47,7 +47,7 @@ def compress(
         bases: U_1..U_K.
         sign: +1 in the encoder, -1 in the decoder.
         scale: As for `tied_mssa`.
-        step: c for ``(1 - c) Z + sign * c MSSA``, or None.
+        step: c for ``(1 - sign * c) Z + sign * c MSSA``, or None.
     """
     heads, width, head_dim = bases.shape
     config = operator_config(

@@ -12,8 +12,8 @@ from whitebox_transformers.errors import UserError
 from whitebox_transformers.extras import require
 from whitebox_transformers.training.settings import TrainConfig
 
-# The class token and positions, by their names here and in Hugging Face's models.
-NOT_MATRICES = re.compile(r"(cls_token|position_embeddings(\.weight)?|\.wpe\.weight)$")
+# Class and mask token and positions, by their names here and in Hugging Face's models.
+NOT_MATRICES = re.compile(r"(cls_token|mask_token|position_embeddings(\.weight)?|\.wpe\.weight)$")
 
 
 def optimizer_class(train: TrainConfig) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:

@@ -205,7 +205,6 @@ def test_alpha_reads_patches_from_its_kernel(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "name"),
     [
-        (["decoder_pos_embed", "blocks.0.layers.0.0.norm.weight"], "CRATE-MAE"),
         (["visual.transformer.resblocks.0.mlp.c_fc"], "CLIPA"),
         (["crate.stack.layers.0.compress.mssa.subspaces.weight"], "from_pretrained"),
     ],

@@ -29,7 +29,7 @@ def test_compress_adds_the_configured_step_to_the_configured_skip(sign, skip, st
     normed = compress.norm(z)
     base = z if skip == "raw" else normed
     c = 1.0 if step is None else step
-    kept = 1.0 if step is None else 1.0 - step
+    kept = 1.0 if step is None else 1.0 - sign * step
     expected = kept * base + sign * c * compress.mssa(normed)
     torch.testing.assert_close(compress(z), expected)
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from tests.oracles import operators as oracle
 
 from whitebox_transformers.crate.configuration_crate import CrateConfig
+from whitebox_transformers.crate.dictionary import draw_dictionary
 from whitebox_transformers.crate.ista import (
     ISTA,
     Majorizer,
     OvercompleteISTA,
-    draw_dictionary,
     gram_operator,
     ista,
     proximal_steps_from_zero,

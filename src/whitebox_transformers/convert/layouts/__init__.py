@@ -6,12 +6,13 @@ from whitebox_transformers.convert.layouts.crate import Crate
 from whitebox_transformers.convert.layouts.crate_alpha import CrateAlpha
 from whitebox_transformers.convert.layouts.crate_bert import CrateBert
 from whitebox_transformers.convert.layouts.crate_gpt import CrateGPT
+from whitebox_transformers.convert.layouts.crate_mae import CrateMAE
 from whitebox_transformers.convert.layouts.layout import Layout
 from whitebox_transformers.convert.layouts.not_yet import NOT_YET
 from whitebox_transformers.convert.reading import Checkpoint
 from whitebox_transformers.errors import UserError
 
-LAYOUTS: tuple[Layout, ...] = (Crate(), CrateAlpha(), CrateBert(), CrateGPT())
+LAYOUTS: tuple[Layout, ...] = (Crate(), CrateAlpha(), CrateMAE(), CrateBert(), CrateGPT())
 
 
 def recognise(checkpoint: Checkpoint) -> Layout:

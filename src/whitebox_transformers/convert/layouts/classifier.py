@@ -107,16 +107,16 @@ def decide_pooling(metadata: Mapping[str, Any], choices: Choices) -> Decision:
     return pooling
 
 
-def positions_of(checkpoint: Checkpoint, width: int) -> int:
+def positions_of(checkpoint: Checkpoint, width: int, key: str = "pos_embedding") -> int:
     """Number of patches in the position table (1, 1 + patches, width).
 
     Raises:
         UserError: The table has another form.
     """
-    leading, rows, columns = checkpoint.shape("pos_embedding", axes=3)
+    leading, rows, columns = checkpoint.shape(key, axes=3)
     if leading != 1 or rows < 2 or columns != width:
         raise UserError(
-            f"{checkpoint.path}: 'pos_embedding' has shape {(leading, rows, columns)}; "
+            f"{checkpoint.path}: {key!r} has shape {(leading, rows, columns)}; "
             f"expected (1, 1 + patches, {width})"
         )
     return rows - 1

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 
 NOT_YET: dict[str, Callable[[Set[str]], bool]] = {
-    "CRATE-MAE (masked autoencoder)": lambda keys: (
-        "decoder_pos_embed" in keys or any(key.startswith("decoder_blocks.") for key in keys)
-    ),
     "CRATE-alpha CLIPA (image and text towers)": lambda keys: any(
         key.endswith(".mlp.c_fc")
         for key in keys  # a GPT-2 has .mlp.c_fc.weight

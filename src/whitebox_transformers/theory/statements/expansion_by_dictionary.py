@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from whitebox_transformers.crate import ista, rates
+from whitebox_transformers.crate import rates
+from whitebox_transformers.crate.dictionary import draw_dictionary
 from whitebox_transformers.theory.draws import DTYPE, gaussian, orthogonal_matrix
 from whitebox_transformers.theory.measurement import Case, equal
 from whitebox_transformers.theory.statement import Evidence, statement
@@ -75,5 +76,5 @@ def _fresh(width: int, seed: int) -> Tensor:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         dictionary = torch.empty(width, width, dtype=DTYPE)
-        ista.draw_dictionary(dictionary)
+        draw_dictionary(dictionary)
         return dictionary
