@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from tests.contract.tiny import VARIANTS, tiny_images, tiny_model
 from tests.contract.tiny_bert import tiny_bert, tiny_text
+from tests.contract.tiny_dino import tiny_dino, tiny_views
 from tests.contract.tiny_gpt import tiny_gpt
 from tests.contract.tiny_gpt import tiny_text as tiny_prompt
 from tests.contract.tiny_mae import tiny_mae, tiny_masked
@@ -122,6 +123,7 @@ def more_folders() -> dict:
     text, task = tiny_text(), tiny_bert(head="sequence")
     prompt = {"input_ids": tiny_prompt()}
     masked = tiny_masked(tiny_mae().config)
+    views = {"pixel_values": tiny_views()[0]}
     return {
         "bert-encoder-of-a-task": (task, "AutoModel", text),
         "bert-task": (task, "AutoModelForSequenceClassification", text),
@@ -133,6 +135,8 @@ def more_folders() -> dict:
         ),
         "gpt": (tiny_gpt(), "AutoModelForCausalLM", prompt),
         "gpt-lag-help": (tiny_gpt("lag-help"), "AutoModelForCausalLM", prompt),
+        "dino": (tiny_dino().eval(), "AutoModelForPreTraining", views),
+        "dino-vit": (tiny_dino("vit").eval(), "AutoModelForPreTraining", views),
         "mae": (tiny_mae("efficient"), "AutoModelForPreTraining", masked),
         "mae-encoder": (tiny_mae("shared"), "AutoModel", {"pixel_values": masked["pixel_values"]}),
         "mae-classifier": (

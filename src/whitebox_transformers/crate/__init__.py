@@ -18,6 +18,7 @@ from transformers.utils import is_vision_available
 
 from .configuration_crate import CrateConfig
 from .configuration_crate_bert import CrateBertConfig
+from .configuration_crate_dino import CrateDinoConfig, ViTDinoConfig
 from .configuration_crate_gpt import CrateGPTConfig
 from .configuration_crate_mae import CrateMAEConfig
 from .folding import fold
@@ -35,6 +36,11 @@ from .modeling_crate_bert_tasks import (
     CrateBertForSequenceClassification,
     CrateBertForTokenClassification,
 )
+from .modeling_crate_dino import (
+    CrateDinoForImageClassification,
+    CrateDinoForPreTraining,
+    CrateDinoModel,
+)
 from .modeling_crate_gpt import CrateGPTForCausalLM, CrateGPTModel, CrateGPTPreTrainedModel
 from .modeling_crate_mae import (
     CrateMAEForImageClassification,
@@ -42,10 +48,12 @@ from .modeling_crate_mae import (
     CrateMAEModel,
     CrateMAEPreTrainedModel,
 )
+from .modeling_vit_dino import ViTDinoForImageClassification, ViTDinoForPreTraining, ViTDinoModel
 from .outputs_text import CrateCausalLMOutput, CrateGPTModelOutput
 from .presets import BERT_PRESETS, GPT_PRESETS, MAE_PRESETS, PRESETS
 
-for _config in (CrateConfig, CrateMAEConfig, CrateGPTConfig, CrateBertConfig):
+_IMAGE_CONFIGS = (CrateConfig, CrateMAEConfig, CrateDinoConfig, ViTDinoConfig)
+for _config in (*_IMAGE_CONFIGS, CrateGPTConfig, CrateBertConfig):
     AutoConfig.register(_config.model_type, _config, exist_ok=True)
     _config.register_for_auto_class()
 for _auto, _config, _model in (
@@ -55,6 +63,12 @@ for _auto, _config, _model in (
     (AutoModel, CrateMAEConfig, CrateMAEModel),
     (AutoModelForPreTraining, CrateMAEConfig, CrateMAEForPreTraining),
     (AutoModelForImageClassification, CrateMAEConfig, CrateMAEForImageClassification),
+    (AutoModel, CrateDinoConfig, CrateDinoModel),
+    (AutoModelForPreTraining, CrateDinoConfig, CrateDinoForPreTraining),
+    (AutoModelForImageClassification, CrateDinoConfig, CrateDinoForImageClassification),
+    (AutoModel, ViTDinoConfig, ViTDinoModel),
+    (AutoModelForPreTraining, ViTDinoConfig, ViTDinoForPreTraining),
+    (AutoModelForImageClassification, ViTDinoConfig, ViTDinoForImageClassification),
     (AutoModel, CrateGPTConfig, CrateGPTModel),
     (AutoModelForCausalLM, CrateGPTConfig, CrateGPTForCausalLM),
     (AutoModel, CrateBertConfig, CrateBertModel),
@@ -72,7 +86,7 @@ for _auto, _config, _model in (
 if is_vision_available():
     # One class serves both backends: its geometry is Pillow's, with or without torchvision.
     _processors = {"pil": CrateImageProcessor, "torchvision": CrateImageProcessor}
-    for _config in (CrateConfig, CrateMAEConfig):
+    for _config in _IMAGE_CONFIGS:
         AutoImageProcessor.register(_config, image_processor_classes=_processors, exist_ok=True)
 CrateImageProcessor.register_for_auto_class()
 
@@ -92,6 +106,10 @@ __all__ = [
     "CrateBertPreTrainedModel",
     "CrateCausalLMOutput",
     "CrateConfig",
+    "CrateDinoConfig",
+    "CrateDinoForImageClassification",
+    "CrateDinoForPreTraining",
+    "CrateDinoModel",
     "CrateForImageClassification",
     "CrateGPTConfig",
     "CrateGPTForCausalLM",
@@ -106,5 +124,9 @@ __all__ = [
     "CrateMAEPreTrainedModel",
     "CrateModel",
     "CratePreTrainedModel",
+    "ViTDinoConfig",
+    "ViTDinoForImageClassification",
+    "ViTDinoForPreTraining",
+    "ViTDinoModel",
     "fold",
 ]

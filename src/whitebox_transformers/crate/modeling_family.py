@@ -15,11 +15,20 @@ from .mssa import FixedOutput
 from .window import Window
 
 
-class FamilyPreTrainedModel(PreTrainedModel):
-    """Loading, saving, recording and initialisation shared by the family."""
+class RemoteFamily:
+    """Saving, in front of a ``PreTrainedModel``, so that a folder also loads as remote code."""
 
     # Where remote code finds each Auto class; a folder saved from any of them loads as every other.
     remote_classes: ClassVar[dict[str, str]] = {}
+
+    def save_pretrained(self, *args, **kwargs):
+        """Save as Hugging Face does, naming every class of the family for remote code."""
+        self.config.auto_map = (getattr(self.config, "auto_map", None) or {}) | self.remote_classes
+        return super().save_pretrained(*args, **kwargs)
+
+
+class FamilyPreTrainedModel(RemoteFamily, PreTrainedModel):
+    """Loading, saving, recording and initialisation shared by the family."""
 
     base_model_prefix = "crate"
     supports_gradient_checkpointing = True
@@ -35,11 +44,6 @@ class FamilyPreTrainedModel(PreTrainedModel):
         "z": OutputRecorder(RecordZ, index=0),
         "z_half": OutputRecorder(RecordZHalf, index=0),
     }
-
-    def save_pretrained(self, *args, **kwargs):
-        """Save as Hugging Face does, naming every class of the family for remote code."""
-        self.config.auto_map = (getattr(self.config, "auto_map", None) or {}) | self.remote_classes
-        return super().save_pretrained(*args, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -60,4 +64,4 @@ def recording_requests(config: PreTrainedConfig, kwargs: dict) -> dict:
     return {key: kwargs.pop(key, getattr(config, key, None)) for key in keys}
 
 
-__all__ = ["FamilyPreTrainedModel", "recording_requests"]
+__all__ = ["FamilyPreTrainedModel", "RemoteFamily", "recording_requests"]

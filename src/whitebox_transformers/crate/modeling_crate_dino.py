@@ -1,0 +1,60 @@
+"""CRATE-DINO: the encoder learns from itself, without labels."""
+
+import torch
+from torch import nn
+
+from .configuration_crate_dino import CrateDinoConfig
+from .modeling_crate import CrateForImageClassification, CrateModel, CratePreTrainedModel
+from .modeling_self_distillation import SelfDistillation
+
+_TRAINING_ONLY = [r"^student\.", r"^student_head\.", r"^head\.", r"^centre\."]
+
+
+class CrateDinoPreTrainedModel(CratePreTrainedModel):
+    """What the models share that are made of a folder with a student and a teacher."""
+
+    config: CrateDinoConfig
+    remote_classes = {
+        "AutoModel": "modeling_crate_dino.CrateDinoModel",
+        "AutoModelForPreTraining": "modeling_crate_dino.CrateDinoForPreTraining",
+        "AutoModelForImageClassification": "modeling_crate_dino.CrateDinoForImageClassification",
+    }
+
+
+class CrateDinoModel(CrateDinoPreTrainedModel, CrateModel):
+    """The teacher's encoder."""
+
+    _keys_to_ignore_on_load_unexpected = [*_TRAINING_ONLY, r"^classifier\."]
+
+
+class CrateDinoForPreTraining(SelfDistillation, CrateDinoPreTrainedModel):
+    """Student and teacher, both CRATE with a head; see :class:`.SelfDistillation`."""
+
+    def __init__(self, config: CrateDinoConfig):
+        super().__init__(config)
+        self.build(CrateModel, config)
+        self.post_init()
+        self.begin_equal()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        self.reset_distillation(module)
+
+    def features(self, backbone: nn.Module, pixel_values: torch.Tensor, **kwargs):
+        outputs = backbone(pixel_values, **kwargs)
+        return outputs, outputs.pooler_output
+
+
+class CrateDinoForImageClassification(CrateDinoPreTrainedModel, CrateForImageClassification):
+    """A classifier on the teacher's encoder, to be fine-tuned."""
+
+    _keys_to_ignore_on_load_unexpected = _TRAINING_ONLY
+
+
+__all__ = [
+    "CrateDinoForImageClassification",
+    "CrateDinoForPreTraining",
+    "CrateDinoModel",
+    "CrateDinoPreTrainedModel",
+]

@@ -1,0 +1,64 @@
+"""Hugging Face's ViT that learns from itself in the same way: the black box beside CRATE-DINO."""
+
+import torch
+from torch import nn
+from transformers import ViTForImageClassification, ViTModel, ViTPreTrainedModel
+
+from .configuration_crate_dino import ViTDinoConfig
+from .modeling_family import RemoteFamily
+from .modeling_self_distillation import SelfDistillation
+
+_TRAINING_ONLY = [r"^student\.", r"^student_head\.", r"^head\.", r"^centre\."]
+
+
+class ViTDinoPreTrainedModel(RemoteFamily, ViTPreTrainedModel):
+    """What the models share that are made of a folder with a student and a teacher."""
+
+    config: ViTDinoConfig
+    remote_classes = {
+        "AutoModel": "modeling_vit_dino.ViTDinoModel",
+        "AutoModelForPreTraining": "modeling_vit_dino.ViTDinoForPreTraining",
+        "AutoModelForImageClassification": "modeling_vit_dino.ViTDinoForImageClassification",
+    }
+
+
+class ViTDinoModel(ViTDinoPreTrainedModel, ViTModel):
+    """The teacher's encoder, without ViT's pooler, which nothing has trained."""
+
+    _keys_to_ignore_on_load_unexpected = [*_TRAINING_ONLY, r"^classifier\."]
+
+    def __init__(self, config: ViTDinoConfig):
+        super().__init__(config, add_pooling_layer=False)
+
+
+class ViTDinoForPreTraining(SelfDistillation, ViTDinoPreTrainedModel):
+    """Student and teacher, both ViT with a head; see :class:`.SelfDistillation`."""
+
+    def __init__(self, config: ViTDinoConfig):
+        super().__init__(config)
+        self.build(ViTDinoModel, config)
+        self.post_init()
+        self.begin_equal()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        self.reset_distillation(module)
+
+    def features(self, backbone: nn.Module, pixel_values: torch.Tensor, **kwargs):
+        outputs = backbone(pixel_values, interpolate_pos_encoding=True, **kwargs)
+        return outputs, outputs.last_hidden_state[:, 0]
+
+
+class ViTDinoForImageClassification(ViTDinoPreTrainedModel, ViTForImageClassification):
+    """A classifier on the teacher's encoder, to be fine-tuned."""
+
+    _keys_to_ignore_on_load_unexpected = _TRAINING_ONLY
+
+
+__all__ = [
+    "ViTDinoForImageClassification",
+    "ViTDinoForPreTraining",
+    "ViTDinoModel",
+    "ViTDinoPreTrainedModel",
+]
