@@ -16,6 +16,8 @@ from whitebox_transformers.errors import UserError
 def white_box_layers(model: nn.Module) -> list[CrateLayer]:
     """The CRATE layers of any model of the family, in order; empty for a black box.
 
+    Of a model with a decoder they are the encoder's; its ``decoder`` is a model of its own.
+
     Raises:
         UserError: The model is folded, so that its layers no longer exist.
     """
@@ -24,7 +26,8 @@ def white_box_layers(model: nn.Module) -> list[CrateLayer]:
             "this model is folded for inference and its layers cannot be inspected; "
             "inspect the model that was passed to fold(), which fold() left unchanged"
         )
-    return [module for module in model.modules() if isinstance(module, CrateLayer)]
+    body = getattr(model, "base_model", model)
+    return [module for module in body.modules() if isinstance(module, CrateLayer)]
 
 
 def layer_at(model: nn.Module, index: int) -> CrateLayer:

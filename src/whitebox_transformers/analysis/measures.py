@@ -92,6 +92,8 @@ def available_measures(model: nn.Module) -> tuple[str, ...]:
         return _BLACK_BOX
     compress, sparsify = layers[0].compress, layers[0].sparsify
     missing = set()
+    if layers[0].sparsify_first:  # its MSSA never sees Z^l
+        missing.add("rate-published-z")
     if compress is None or not isinstance(compress.mssa, MSSA):
         missing |= {key for key in MEASURES if _is_compression_rate(key)}
     if sparsify is None or not isinstance(sparsify.ista, OvercompleteISTA | MLP):

@@ -182,6 +182,7 @@ class CrateMAEDecoder(CrateMAEPreTrainedModel):
     """Layers run backwards, LayerNorm, and a linear map to the pixels of a patch."""
 
     config: CrateMAEDecoderConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    main_input_name = "z"
 
     def __init__(self, config: CrateMAEDecoderConfig):
         super().__init__(config)  # pyright: ignore[reportArgumentType]
@@ -233,20 +234,8 @@ class CrateMAEForPreTraining(CrateMAEPreTrainedModel):
         Raises:
             ValueError: Images or noise of the wrong shape, or an image that is not finite.
         """
-        grid = self.crate.embeddings.patch_embeddings.grid(pixel_values)
-        check_finite("pixel_values", pixel_values, self.training)
-        patches = grid[0] * grid[1]
-        if noise is None:
-            noise = torch.rand(len(pixel_values), patches, device=pixel_values.device)
         asked = {key: kwargs.pop(key) for key in list(kwargs) if key.startswith("decoder_")}
-        in_encoder = self.config.mask_tokens == "encoder"
-        encoded = self.crate(
-            pixel_values, noise, mask_token=self.mask_token if in_encoder else None, **kwargs
-        )
-        z = encoded.last_hidden_state
-        if not in_encoder:
-            filled = with_hidden_tokens(z[:, 1:], self.mask_token, encoded.ids_restore)
-            z = torch.cat([z[:, :1], filled], dim=1) + self.crate.embeddings.positions(*grid)
+        encoded, z = self.encode(pixel_values, noise, **kwargs)
         decoded = self.decoder(
             z, **{key.removeprefix("decoder_"): request for key, request in asked.items()}
         )
@@ -258,6 +247,28 @@ class CrateMAEForPreTraining(CrateMAEPreTrainedModel):
             **{key: encoded.get(key) for key in RECORDS},
             **{f"decoder_{key}": decoded.get(key) for key in RECORDS},
         )
+
+    def encode(
+        self, pixel_values: torch.Tensor, noise: torch.Tensor | None = None, **kwargs
+    ) -> tuple[CrateMAEModelOutput, torch.Tensor]:
+        """Hide patches and encode: what the encoder says, and what the decoder gets, (B, 1 + N, D).
+
+        Arguments and errors are those of :meth:`forward`.
+        """
+        grid = self.crate.embeddings.patch_embeddings.grid(pixel_values)
+        check_finite("pixel_values", pixel_values, self.training)
+        if noise is None:
+            shape = (len(pixel_values), grid[0] * grid[1])
+            noise = torch.rand(shape, device=pixel_values.device)
+        in_encoder = self.config.mask_tokens == "encoder"
+        encoded = self.crate(
+            pixel_values, noise, mask_token=self.mask_token if in_encoder else None, **kwargs
+        )
+        z = encoded.last_hidden_state
+        if not in_encoder:
+            filled = with_hidden_tokens(z[:, 1:], self.mask_token, encoded.ids_restore)
+            z = torch.cat([z[:, :1], filled], dim=1) + self.crate.embeddings.positions(*grid)
+        return encoded, z
 
     def targets(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """What is to be reconstructed, (B, N, P): pixels, normalised with ``norm_pix_loss``."""

@@ -16,7 +16,7 @@ from whitebox_transformers.crate.image_processing_crate import (
 )
 from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
 from whitebox_transformers.data.config import AugmentConfig, DataConfig
-from whitebox_transformers.data.dataset import ImageDataset
+from whitebox_transformers.data.dataset import Beside, ImageDataset
 from whitebox_transformers.data.digits import open_digits
 from whitebox_transformers.data.faults import judge
 from whitebox_transformers.data.folder import open_folder
@@ -93,7 +93,11 @@ def build_processor(
 
 
 def build_datasets(
-    data: DataConfig, augment: AugmentConfig, processor: CrateImageProcessor, seed: int
+    data: DataConfig,
+    augment: AugmentConfig,
+    processor: CrateImageProcessor,
+    seed: int,
+    beside: Beside | None = None,
 ) -> ImageData:
     """Find, check, split and wrap the images of a recipe.
 
@@ -102,6 +106,7 @@ def build_datasets(
         augment: Its ``augment`` block.
         processor: From ``build_processor``.
         seed: The run's seed: order and augmentation.
+        beside: What samples hold in place of labels, where labels are not learned.
 
     Raises:
         UserError: Broken or mislabelled images, missing classes, a path that does not exist ...:
@@ -114,7 +119,7 @@ def build_datasets(
     mixing = Mixing(augment, len(names)) if augment.mixes else None
     if data.streaming:
         streams = _carved_streams(cast(dict[str, RecordStream], sources), data)
-        common = {"processor": processor, "classes": len(names), "data": data}
+        common = {"processor": processor, "classes": len(names), "data": data, "beside": beside}
         held = {
             role: ImageStream(stream, view=plain, training=False, **common)
             for role, stream in streams.items()
@@ -125,9 +130,11 @@ def build_datasets(
     else:
         splits = split_source(cast(dict[str, ImageSource], sources), data)
         kept = _checked(splits, processor, random.stage, names, data)
-        held = {role: ImageDataset(images, images.source.labels, plain) for role, images in
-                kept.items()}  # fmt: skip
-        train = ImageDataset(kept["train"], held["train"].labels, random, seed, mixing)
+        held = {
+            role: ImageDataset(images, images.source.labels, plain, beside=beside)
+            for role, images in kept.items()
+        }
+        train = ImageDataset(kept["train"], held["train"].labels, random, seed, mixing, beside)
     return ImageData(
         train=train,
         train_plain=held["train"],

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.utils.data import Dataset
 
-from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
+from whitebox_transformers.data.augment import Key, Mixing, PlainView, RandomView
 from whitebox_transformers.data.images import Images
 from whitebox_transformers.data.protocol import Sample
 from whitebox_transformers.data.seeding import seed_of, seeded
+
+Beside = Callable[[Key], Sample]
+"""What stands beside the pixels of a sample in place of its label, drawn under its key."""
 
 
 class ImageDataset(Dataset[Sample]):
     """Samples ``{"pixel_values": (C, H, W) float32, "labels": int}``.
 
-    With mixing, ``labels`` is a distribution (classes,) float32.
+    With mixing, ``labels`` is a distribution (classes,) float32; with ``beside`` there are none.
 
     Addressed by ``(epoch, index)``, as ``EpochSampler`` yields them, or by ``index`` (epoch 0).
     A sample is a function of the run's seed and that key, whoever asks and whenever.
@@ -25,6 +30,7 @@ class ImageDataset(Dataset[Sample]):
         view: How an image becomes values.
         seed: The run's seed.
         mixing: Mixup and CutMix, if any.
+        beside: What stands in place of the label, if anything does.
     """
 
     def __init__(
@@ -34,12 +40,14 @@ class ImageDataset(Dataset[Sample]):
         view: PlainView | RandomView,
         seed: int = 0,
         mixing: Mixing | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self.images = images
         self.labels = labels
         self.view = view
         self.seed = seed
         self.mixing = mixing
+        self.beside = beside
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,6 +56,9 @@ class ImageDataset(Dataset[Sample]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
+        if self.beside is not None:
+            more = self.beside((self.seed, epoch, index))
+            return {"pixel_values": self._values(epoch, index)} | more
         if self.mixing is None:
             return {
                 "pixel_values": self._values(epoch, index),

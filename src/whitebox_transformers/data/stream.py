@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, default_collate, get_worker_info
 
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
 from whitebox_transformers.data.config import DataConfig
+from whitebox_transformers.data.dataset import Beside
 from whitebox_transformers.data.faults import FEWEST_JUDGED, judge_passing
 from whitebox_transformers.data.records import BadImage, Record, RecordStream, decode
 from whitebox_transformers.data.seeding import seed_of, seeded, share_of, shuffled
@@ -61,6 +62,7 @@ class ImageStream:
     training: bool
     seed: int = 0
     mixing: Mixing | None = None
+    beside: Beside | None = None
 
     def batches(
         self,
@@ -171,6 +173,10 @@ class StreamBatches(IterableDataset[Batch]):
                 waiting.extend(islice(spare, 1))
         if not good:
             return None
+        if source.beside is not None:
+            keys = [(source.seed, self.epoch, record.name) for record in good]
+            more = default_collate([source.beside(key) for key in keys])
+            return {"pixel_values": torch.stack(values)} | more
         labels = torch.tensor([record.label for record in good])
         mixing = source.mixing
         if mixing is None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-Shown = Literal["images", "texts"]
+Shown = Literal["images", "masked images", "texts"]
 Role = Literal["train", "validation", "control", "step", "model", "baseline"]
 
 
@@ -139,6 +139,29 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Reconstruction:
+    """One image with hidden patches, filled in by a masked autoencoder.
+
+    Attributes:
+        name: File name or sample number.
+        target: What was to be found, uint8 (height, width, 3), as are the following.
+        masked: What the model saw; hidden patches grey.
+        filled: What it saw, with its own patches where they were hidden.
+        error: Mean squared error of the hidden patches, in the unit of the loss.
+    """
+
+    name: str
+    target: np.ndarray
+    masked: np.ndarray
+    filled: np.ndarray
+    error: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, without the pictures."""
+        return {"image": self.name, "error": self.error}
+
+
+@dataclass(frozen=True)
 class TextPrediction:
     """The most probable tokens or classes of one text, best first.
 
@@ -220,7 +243,7 @@ class Report:
     shown: Shown = "images"
     attention: Sequence[AttentionOfImage] | Sequence[AttentionOfText] = ()
     attention_words: str = ""
-    predictions: Sequence[Prediction] | Sequence[TextPrediction] = ()
+    predictions: Sequence[Prediction | Reconstruction] | Sequence[TextPrediction] = ()
     table: Table | None = None
     provenance: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -66,17 +66,21 @@ def examples_from_validation(data: ImageData, count: int, seed: int) -> list[Exa
         batch = next(iter(evaluation_batches(split, count)))
         samples = (
             (f"validation: image {index}", {key: values[index] for key, values in batch.items()})
-            for index in range(len(batch["labels"]))
+            for index in range(len(batch["pixel_values"]))
         )
     return [
-        Example(name, sample["pixel_values"][None], data.labels[int(sample["labels"])])
+        Example(
+            name,
+            sample["pixel_values"][None],
+            data.labels[int(sample["labels"])] if "labels" in sample else None,
+        )
         for name, sample in islice(samples, count)
     ]
 
 
-def picture_of(example: Example, processor: CrateImageProcessor) -> np.ndarray:
-    """What the model saw, with normalisation undone: uint8 (height, width, 3)."""
-    values = example.pixel_values[0].float().cpu().numpy()  # (C, H, W)
+def picture_of(pixel_values: torch.Tensor, processor: CrateImageProcessor) -> np.ndarray:
+    """An image (1, C, H, W) with normalisation undone: uint8 (height, width, 3)."""
+    values = pixel_values[0].float().cpu().numpy()  # (C, H, W)
     if processor.do_normalize:
         mean = np.reshape(processor.image_mean, (-1, 1, 1))
         values = values * np.reshape(processor.image_std, (-1, 1, 1)) + mean

@@ -82,11 +82,14 @@ def faithful(
     if chosen is None:
         there = ", ".join(name for name, found in splits.items() if found is not None)
         raise UserError(f"split {split!r} is not one of this run's; choose one of: {there}")
-    size = batch_size_of(recipe)
+    size, seen = batch_size_of(recipe), task_of(recipe).seen_by_layers
     study = study_steps(
         model,
         untrained(model, recipe.seed),
-        lambda title: measured_batches(chosen, samples, size, recipe.seed, title),
+        lambda title: (
+            seen(model, batch)
+            for batch in measured_batches(chosen, samples, size, recipe.seed, title)
+        ),
         recipe.seed,
     )
     target = Path(out or folder.path / "faithful").expanduser()

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from whitebox_transformers.extras import require
-from whitebox_transformers.report import image_figures, text_figures
+from whitebox_transformers.report import image_figures, masked_figures, text_figures
 from whitebox_transformers.report.canvas import (
     chart_frame,
     heading,
@@ -38,7 +38,11 @@ LEGEND_COLUMNS = 3
 ROWS_OF_PREDICTIONS = 12
 MOST_MARKERS = 30
 # What draws the examples of a report.
-_EXAMPLES: dict[str, Any] = {"images": image_figures, "texts": text_figures}
+_EXAMPLES: dict[str, Any] = {
+    "images": image_figures,
+    "masked images": masked_figures,
+    "texts": text_figures,
+}
 # How a spread is drawn; see the palette.
 _FILLED: dict[str, Any] = {"alpha": 0.16, "linewidth": 0}
 _OUTLINED: dict[str, Any] = {"facecolor": "none", "linewidth": 0.9, "linestyle": ":"}

@@ -12,6 +12,7 @@ from whitebox_transformers.errors import UserError
 from whitebox_transformers.report.examples import examples_from_files, examples_from_validation
 from whitebox_transformers.report.gallery import Gallery
 from whitebox_transformers.report.image_results import ImageGallery
+from whitebox_transformers.report.masked_results import MaskedImageGallery
 from whitebox_transformers.report.text_examples import Asked, TextReader
 from whitebox_transformers.report.text_results import TextGallery
 from whitebox_transformers.tasks import task_of
@@ -19,6 +20,8 @@ from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.tasks.text import TextRecipe
 from whitebox_transformers.training.run_folder import RunFolder
 
+# By task; others on images classify them.
+GALLERIES: dict[str, type[ImageGallery]] = {"masked-autoencoding": MaskedImageGallery}
 # By task; of others on text the class is asked for.
 ASKED: dict[str, Asked] = {"causal-lm": "next", "masked-lm": "hidden"}
 
@@ -59,7 +62,8 @@ def _of_images(
     examples, left_out = examples_from_files(files, processor) if files else ([], [])
     data, _ = task_of(recipe).prepare(recipe)
     examples = examples or examples_from_validation(data, count, recipe.seed)
-    return ImageGallery(examples, processor, left_out), data
+    gallery = GALLERIES.get(recipe.task, ImageGallery)
+    return gallery(examples, processor, left_out), data
 
 
 def _of_text(

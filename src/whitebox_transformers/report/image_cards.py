@@ -84,7 +84,7 @@ def _controls(layers: list[int], first: int) -> str:
 def _attention_figure(image: AttentionOfImage, uris: list[str]) -> str:
     picture, name = data_uri(image.picture), escape(image.name)
     subject = (
-        f'<figure><img class="{_sharpness(image.picture)}" src="{picture}" alt="{name}">'
+        f'<figure><img class="{sharpness(image.picture)}" src="{picture}" alt="{name}">'
         '<span class="subject">Image</span></figure>'
     )
     rows = f'<div class="heads">{subject}{_tiles(image, uris, "of-model", "Attention")}</div>'
@@ -119,12 +119,13 @@ def _prediction_card(prediction: Prediction) -> str:
         said = "✓ right" if right else f"✗ labelled {escape(prediction.truth)}"
         verdict = f'<span class="verdict">{said}</span>'
     return (
-        f'<figure class="prediction"><img class="{_sharpness(prediction.picture)}" '
+        f'<figure class="prediction"><img class="{sharpness(prediction.picture)}" '
         f'src="{data_uri(prediction.picture)}" alt="{escape(prediction.name)}">'
         f"<figcaption><h3>{escape(prediction.name)}</h3>{verdict}"
         f'<ol class="bars">{bars}</ol></figcaption></figure>'
     )
 
 
-def _sharpness(picture: np.ndarray) -> str:
+def sharpness(picture: np.ndarray) -> str:
+    """Style class by size: small pictures keep their pixels sharp."""
     return "photo" if min(picture.shape[:2]) >= PHOTO_FROM else "crisp"

@@ -12,7 +12,7 @@ from whitebox_transformers.analysis.attention import class_attention
 from whitebox_transformers.analysis.layers import evaluating
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.evaluation.class_names import class_names
-from whitebox_transformers.report.content import AttentionOfImage, Prediction
+from whitebox_transformers.report.content import AttentionOfImage, Prediction, Reconstruction
 from whitebox_transformers.report.examples import Example, picture_of
 from whitebox_transformers.report.gallery import (
     MOST_RANKED,
@@ -54,7 +54,8 @@ class ImageGallery(Gallery):
     ) -> None:
         super().__init__(left_out)
         self.examples = examples
-        self.pictures = [picture_of(example, processor) for example in examples]
+        self.pictures = [picture_of(example.pixel_values, processor) for example in examples]
+        self.processor = processor
 
     def first(self) -> tuple[str, dict[str, Tensor]]:
         """The first image."""
@@ -85,7 +86,7 @@ class ImageGallery(Gallery):
             for example, picture in zip(self.examples, self.pictures, strict=True)
         ]
 
-    def predictions(self, model: PreTrainedModel) -> list[Prediction]:
+    def predictions(self, model: PreTrainedModel) -> Sequence[Prediction | Reconstruction]:
         """The most probable classes of every image."""
         names = class_names(model)
         predictions = []

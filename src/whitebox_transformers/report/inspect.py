@@ -15,10 +15,12 @@ from transformers import PreTrainedModel
 from whitebox_transformers.analysis.layers import white_box_layers
 from whitebox_transformers.analysis.layerwise import untrained
 from whitebox_transformers.analysis.measures import MEASURES
+from whitebox_transformers.crate.modeling_crate_mae import CrateMAEForPreTraining
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.finished_run import load_run
 from whitebox_transformers.extras import require
 from whitebox_transformers.report.content import Report, Section
+from whitebox_transformers.report.decoder_study import study_decoder
 from whitebox_transformers.report.figures import write_figures
 from whitebox_transformers.report.galleries import gallery_of
 from whitebox_transformers.report.layer_charts import findings, layer_sections, training_section
@@ -109,7 +111,11 @@ def inspect(
     control = untrained(model, recipe.seed)
 
     kept = kept_weights(folder.kept)
-    study = study_layers(model, control, data, kept, samples, batch_size_of(recipe), recipe.seed)
+    batch, seen = batch_size_of(recipe), task_of(recipe).seen_by_layers
+    study = study_layers(model, control, data, kept, samples, batch, recipe.seed, seen)
+    decoder = None
+    if isinstance(model, CrateMAEForPreTraining) and isinstance(control, CrateMAEForPreTraining):
+        decoder = study_decoder(model, control, data, samples, batch, recipe.seed)
     structure, coherence = structure_section(model, control, gallery, recipe.seed)
     record = _record(folder, recipe, study)
     white_box = WHITE_BOX.replace("{unit}", task_of(recipe).unit)
@@ -117,8 +123,12 @@ def inspect(
         title=recipe.name,
         subtitle=white_box if white_box_layers(model) else BLACK_BOX,
         facts=_facts(folder, recipe, model, study),
-        findings=findings(study.curves()),
-        sections=[*_sections(folder, recipe, study, comparison), structure],
+        findings=findings(study.curves()) + (decoder.findings() if decoder else []),
+        sections=[
+            *_sections(folder, recipe, study, comparison),
+            *(decoder.sections() if decoder else []),
+            structure,
+        ],
         shown=gallery.shown,
         attention=gallery.attention(model, control),
         attention_words=gallery.attention_words(model),
@@ -129,6 +139,7 @@ def inspect(
     )
     predictions = {"predictions": [item.to_json() for item in report.predictions]}
     numbers = study.to_json() | {"coherence": coherence} | predictions
+    numbers |= decoder.to_json() if decoder else {}
     return _write(report, record | numbers, Path(out or folder.path / "inspection").expanduser())
 
 

@@ -18,7 +18,9 @@ Curves = Mapping[str, LayerCurve]
 
 
 @dataclass(frozen=True)
-class _Quantity:
+class Quantity:
+    """A measure, and the words around its chart."""
+
     key: str
     title: str
     y_label: str
@@ -37,7 +39,7 @@ _DEFINITION = (
     r"$\epsilon=0.1$."
 )
 _RATES = [
-    _Quantity(
+    Quantity(
         "rate-published-z",
         r"Published $R^c$ at $Z^\ell$, before attention",
         r"compression rate $R^c$ (nats)",
@@ -46,7 +48,7 @@ _RATES = [
         "validation alike. What the grey control does too is the architecture's doing, not "
         "training's.",
     ),
-    _Quantity(
+    Quantity(
         "rate-published-z-half",
         r"Published $R^c$ at $Z^{\ell+1/2}$, after attention",
         r"compression rate $R^c$ (nats)",
@@ -55,7 +57,7 @@ _RATES = [
         r"A step that draws the tokens of a head together lies below the value at $Z^\ell$ of the "
         "same layer.",
     ),
-    _Quantity(
+    Quantity(
         "rate-definition-z",
         r"Defined $R^c$ at $Z^\ell$, before attention",
         r"compression rate $R^c$ (nats)",
@@ -63,7 +65,7 @@ _RATES = [
         "Lower means more compact, but token length counts here: longer tokens cost more nats. "
         "Read it together with the norms.",
     ),
-    _Quantity(
+    Quantity(
         "rate-definition-z-half",
         r"Defined $R^c$ at $Z^{\ell+1/2}$, after attention",
         r"compression rate $R^c$ (nats)",
@@ -73,7 +75,7 @@ _RATES = [
     ),
 ]
 _EXPANSION = [
-    _Quantity(
+    Quantity(
         "rate-raw",
         r"$R(Z^\ell)$ of raw tokens",
         "coding rate $R$ (nats)",
@@ -82,7 +84,7 @@ _EXPANSION = [
         "out, each group becomes compact.",
         _ENTERING,
     ),
-    _Quantity(
+    Quantity(
         "rate-unit",
         r"$R(Z^\ell)$ of unit-norm tokens",
         "coding rate $R$ (nats)",
@@ -90,7 +92,7 @@ _EXPANSION = [
         "A representation that does not collapse keeps this from falling towards zero.",
         _ENTERING,
     ),
-    _Quantity(
+    Quantity(
         "norm-z",
         r"Length of the tokens at $Z^\ell$",
         "mean Euclidean norm",
@@ -99,7 +101,7 @@ _EXPANSION = [
         "from layer 2 on.",
         _ENTERING,
     ),
-    _Quantity(
+    Quantity(
         "norm-z-half",
         r"Length of the tokens at $Z^{\ell+1/2}$",
         "mean Euclidean norm",
@@ -108,7 +110,7 @@ _EXPANSION = [
     ),
 ]
 _SPARSITY = [
-    _Quantity(
+    Quantity(
         "nonzero-share",
         "Share of coefficients that are not zero",
         "non-zero share (0 to 1)",
@@ -118,7 +120,7 @@ _SPARSITY = [
         "only the gap to the control was learned. A rise in the last layer is common: the linear "
         "head reads it.",
     ),
-    _Quantity(
+    Quantity(
         "nonzero-share-codes",
         "Share of codes that are not zero",
         "non-zero share (0 to 1)",
@@ -167,7 +169,7 @@ def layer_sections(measured: Mapping[str, Curves]) -> list[Section]:
     sections = []
     for key, title, introduction, quantities in _CHAPTERS:
         charts = [
-            _chart(quantity, _sets(measured, quantity.key))
+            chart_of(quantity, measured)
             for quantity in quantities
             if any(quantity.key in statistics for statistics in measured.values())
         ]
@@ -233,24 +235,25 @@ def findings(measured: Mapping[str, Curves]) -> list[str]:
     return sentences
 
 
+def chart_of(quantity: Quantity, measured: Mapping[str, Curves], prefix: str = "") -> Chart:
+    """One measure of all sets that have it; ``prefix`` goes before the chart's key."""
+    return Chart(
+        prefix + quantity.key,
+        quantity.title,
+        quantity.y_label,
+        quantity.x_label,
+        _sets(measured, quantity.key),
+        quantity.shows,
+        quantity.expected,
+    )
+
+
 def _sets(measured: Mapping[str, Curves], key: str) -> list[Curve]:
     return [
         _curve(name, role, measured[which][key])
         for which, (name, role) in _CURVES.items()
         if key in measured.get(which, {})
     ]
-
-
-def _chart(quantity: _Quantity, curves: list[Curve]) -> Chart:
-    return Chart(
-        quantity.key,
-        quantity.title,
-        quantity.y_label,
-        quantity.x_label,
-        curves,
-        quantity.shows,
-        quantity.expected,
-    )
 
 
 def _curve(name: str, role: Role, measured: LayerCurve) -> Curve:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -66,6 +66,7 @@ def study_layers(
     samples: int,
     batch_size: int,
     seed: int,
+    seen: Callable[[PreTrainedModel, Sample], Sample],
 ) -> LayerStudy:
     """Stream the same samples through every set of weights; memory holds one batch.
 
@@ -77,6 +78,7 @@ def study_layers(
         samples: Samples per split, drawn with ``seed``; of a stream, the first ones.
         batch_size: Samples in memory at once.
         seed: Seed of the draw.
+        seen: What a model is given of a batch.
     """
     splits = {"train": data.train_plain, "validation": data.validation}
 
@@ -84,7 +86,7 @@ def study_layers(
         title = f"{whose}, {split}"
         batches = measured_batches(splits[split], samples, batch_size, seed, title)
         # Without its head, whose scores of a whole vocabulary nobody looks at.
-        return measure(network.base_model, batches)
+        return measure(network.base_model, (seen(network, batch) for batch in batches))
 
     trained = {split: look(model, split, "trained") for split in splits}
     untrained = {split: look(control, split, "untrained") for split in splits}

@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from whitebox_transformers.report import image_cards, text_cards
+from whitebox_transformers.report import image_cards, masked_cards, text_cards
 from whitebox_transformers.report.chart_cards import draw_section, draw_table
 from whitebox_transformers.report.content import Report
 from whitebox_transformers.report.notation import to_html, to_text
@@ -79,7 +79,11 @@ def _navigation(report: Report) -> str:
 
 
 # What draws the examples of a report.
-_CARDS: dict[str, Any] = {"images": image_cards, "texts": text_cards}
+_CARDS: dict[str, Any] = {
+    "images": image_cards,
+    "masked images": masked_cards,
+    "texts": text_cards,
+}
 
 
 def _main(report: Report) -> str:

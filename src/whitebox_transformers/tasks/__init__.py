@@ -11,6 +11,7 @@ from typing import Any
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.tasks.causal_lm import CausalLM
 from whitebox_transformers.tasks.image_classification import ImageClassification
+from whitebox_transformers.tasks.masked_autoencoding import MaskedAutoencoding
 from whitebox_transformers.tasks.masked_lm import MaskedLM
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.tasks.task import Task
@@ -18,7 +19,13 @@ from whitebox_transformers.tasks.text_classification import TextClassification
 
 TASKS: dict[str, Task[Any, Any]] = {
     task.name: task
-    for task in (ImageClassification(), CausalLM(), MaskedLM(), TextClassification())
+    for task in (
+        ImageClassification(),
+        MaskedAutoencoding(),
+        CausalLM(),
+        MaskedLM(),
+        TextClassification(),
+    )
 }
 
 

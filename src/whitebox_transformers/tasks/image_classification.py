@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -18,15 +17,19 @@ from transformers import (
     ViTForImageClassification,
 )
 
+from whitebox_transformers.crate import (
+    MAE_PRESETS,
+    CrateMAEConfig,
+    CrateMAEForImageClassification,
+)
 from whitebox_transformers.crate.configuration_crate import PRESETS, CrateConfig
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.crate.modeling_crate import CrateForImageClassification
 from whitebox_transformers.data.build import ImageData, build_datasets, build_processor
 from whitebox_transformers.data.config import AugmentConfig, DataConfig
-from whitebox_transformers.data.location import is_folder_here
 from whitebox_transformers.data.protocol import Sample, Split
-from whitebox_transformers.extras import require
 from whitebox_transformers.tasks.recipe import Recipe
+from whitebox_transformers.tasks.smoke_images import few_images
 from whitebox_transformers.tasks.task import CardWords, Score, Task, without_labels
 from whitebox_transformers.training.families import Family
 from whitebox_transformers.training.objective import ClassificationLoss
@@ -35,9 +38,6 @@ ACCURACY = Score(
     "accuracy", "accuracy", "share classified correctly (0 to 1)", "{:.2%}", higher_is_better=True
 )
 LOSS = Score("loss", "loss", "cross-entropy per image (nats)")
-SMOKE_IMAGES = 24
-NOISE_CLASSES = 4
-NOISE_PER_CLASS = 10
 USE = """\
 from transformers import pipeline
 
@@ -63,6 +63,9 @@ class ImageClassification(Task[ImageRecipe, ImageData]):
     recipe = ImageRecipe
     families = {
         "crate": Family("CRATE", CrateConfig, CrateForImageClassification, PRESETS, white_box=True),
+        "crate-mae": Family(
+            "CRATE-MAE", CrateMAEConfig, CrateMAEForImageClassification, MAE_PRESETS, white_box=True
+        ),
         "vit": Family("ViT", ViTConfig, ViTForImageClassification),
     }
     auto_model = AutoModelForImageClassification
@@ -153,28 +156,5 @@ class ImageClassification(Task[ImageRecipe, ImageData]):
 
     def smoke(self, recipe: ImageRecipe, folder: Path) -> ImageRecipe:
         """Few images; images that are not on this machine are replaced by noise."""
-        source = recipe.data.source
-        here = source == "digits" or (source != "hub" and is_folder_here(recipe.data.path))
-        if here:
-            return replace(recipe, data=replace(recipe.data, limit=SMOKE_IMAGES))
         size = self.config(recipe.model).image_size
-        _write_noise(folder, (size, size) if isinstance(size, int) else size)
-        kept = ("resize", "resize_edge", "interpolation", "mean", "std")
-        noise = DataConfig(
-            source="folder",
-            path=str(folder),
-            validation_share=0.25,
-            **{key: getattr(recipe.data, key) for key in kept},
-        )
-        return replace(recipe, data=noise)
-
-
-def _write_noise(folder: Path, size: tuple[int, int]) -> None:
-    """Write noise images as a class-per-folder data set, a little larger than the model's size."""
-    image = require("PIL.Image", extra="train")
-    draw = np.random.default_rng(0)
-    for label in range(NOISE_CLASSES):
-        (folder / f"class{label}").mkdir(parents=True, exist_ok=True)
-        for number in range(NOISE_PER_CLASS):
-            pixels = draw.integers(0, 256, (size[0] + 8, size[1] + 8, 3), dtype=np.uint8)
-            image.fromarray(pixels).save(folder / f"class{label}" / f"{number}.png")
+        return replace(recipe, data=few_images(recipe.data, size, folder))

@@ -173,6 +173,10 @@ class Task(ABC, Generic[R, D]):
         """What else happens in every step."""
         return []
 
+    def seen_by_layers(self, model: PreTrainedModel, batch: Sample) -> Sample:
+        """What a look into the layers of a model gives it of a batch."""
+        return batch
+
     @abstractmethod
     def measure_batch(self, model: nn.Module, batch: Sample) -> torch.Tensor:
         """Numbers of each sample, (B, k) float32, of which ``summarise`` makes the scores.

@@ -64,9 +64,11 @@ def _row(result: RunResult) -> Row:
     model, recipe = load_run(result.folder)
     if not white_box_layers(model):
         return Row(result, None, None)
-    validation = task_of(recipe).prepare(recipe)[0].validation
+    task, body = task_of(recipe), model.base_model
+    validation = task.prepare(recipe)[0].validation
     batches = islice(evaluation_batches(validation, INSPECTED_BATCH), INSPECTED_BATCHES)
-    curves = measure_layers(model, batches, sorted({*CHEAP} & {*available_measures(model)})).curves
+    seen = (task.seen_by_layers(model, batch) for batch in batches)
+    curves = measure_layers(body, seen, sorted({*CHEAP} & {*available_measures(body)})).curves
     ends = {key: (curve.mean[0], curve.mean[-1]) for key, curve in curves.items()}
     return Row(result, ends.get("rate-published-z"), ends.get("nonzero-share"))
 

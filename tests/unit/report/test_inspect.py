@@ -138,7 +138,7 @@ def test_the_picture_shown_is_what_the_model_saw(run, tmp_path):
     processor = AutoImageProcessor.from_pretrained(run)
     (example,), left_out = examples_from_files([tmp_path / "ramp.png"], processor)
     assert left_out == []
-    picture = picture_of(example, processor)
+    picture = picture_of(example.pixel_values, processor)
     assert picture.shape == (8, 8, 3)
     assert (picture == pixels[..., None]).all()
 
