@@ -21,6 +21,7 @@ from benchmarks.records import write_result
 from benchmarks.timing import Timing, interleave, ratio_row, time_rows
 from whitebox_transformers import fold
 from whitebox_transformers.crate import CrateGPTConfig, CrateGPTForCausalLM
+from whitebox_transformers.crate.cache_name import named
 
 BLACK_BOX, FOLDED = "gpt2", "crate-gpt folded"
 
@@ -80,14 +81,14 @@ def continuation(
     """A call that writes ``tokens`` after ``ids`` (B, context), all but the last of them read."""
     model.generation_config.eos_token_id = None
     cache = DynamicCache(config=model.config)
-    model(ids[:, :-1], past_key_values=cache, use_cache=True, logits_to_keep=1)
+    model(ids[:, :-1], **named(cache), use_cache=True, logits_to_keep=1)
     mask = torch.ones_like(ids)
 
     def call() -> torch.Tensor:
         return model.generate(
             ids,
             attention_mask=mask,
-            past_key_values=again(cache),
+            **named(again(cache)),
             max_new_tokens=tokens,
             do_sample=False,
             pad_token_id=0,

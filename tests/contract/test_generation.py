@@ -9,6 +9,7 @@ from tests.contract.tiny_gpt import VARIANTS, tiny_config, tiny_gpt, tiny_text
 from transformers import DynamicCache, GPT2Config, StaticCache
 
 from whitebox_transformers.crate import CrateGPTForCausalLM
+from whitebox_transformers.crate.cache_name import CACHE, named
 
 NEW = 10
 
@@ -118,7 +119,7 @@ def test_a_text_read_in_pieces_is_the_text(variant: str, kind) -> None:
     pieces, start = [], 0
     for count in (1, 4, 1, 6):
         piece = ids[:, start : start + count]
-        pieces.append(model(piece, past_key_values=cache, use_cache=True).logits)
+        pieces.append(model(piece, cache=cache, use_cache=True).logits)
         start += count
     torch.testing.assert_close(
         torch.cat(pieces, dim=1), model(ids, use_cache=False).logits, rtol=0, atol=1e-5
@@ -130,12 +131,12 @@ def test_a_text_read_in_pieces_is_the_text(variant: str, kind) -> None:
 @torch.no_grad()
 def test_rows_of_a_cache_may_be_repeated_and_chosen(variant: str) -> None:
     model, ids = tiny_gpt(variant), tiny_text(3, 6)
-    cache = model(ids[:, :4], use_cache=True).past_key_values
+    cache = model(ids[:, :4], use_cache=True)[CACHE]
     cache.batch_repeat_interleave(2)
     rows = torch.tensor([4, 1])
     cache.batch_select_indices(rows)
     chosen = ids.repeat_interleave(2, dim=0)[rows]
-    found = model(chosen[:, 4:], past_key_values=cache, use_cache=True).logits
+    found = model(chosen[:, 4:], cache=cache, use_cache=True).logits
     torch.testing.assert_close(found, model(chosen).logits[:, 4:], rtol=0, atol=1e-4)
 
 
@@ -176,10 +177,10 @@ def test_a_cache_takes_half_the_bytes_of_gpt2(variant: str, static: bool) -> Non
         length = {"max_cache_len": 20} if static else {}
         cache = (StaticCache if static else DynamicCache)(config=reader.config, **length)
         sizes = []
-        reader(ids[:, :7], past_key_values=cache, use_cache=True)
+        reader(ids[:, :7], **named(cache), use_cache=True)
         sizes.append(stored_bytes(cache))
         cache.reorder_cache(torch.tensor([1, 0]))
-        reader(ids[:, 7:], past_key_values=cache, use_cache=True)
+        reader(ids[:, 7:], **named(cache), use_cache=True)
         sizes.append(stored_bytes(cache))
         taken.append(sizes)
     # The last tokens before the projection, as many as a window looks back.
@@ -198,13 +199,13 @@ def test_compiled_generation_with_a_static_cache(variant: str) -> None:
     step = torch.compile(model.forward, fullgraph=True, backend="eager")
     cache = StaticCache(config=model.config, max_cache_len=20)
     with torch.no_grad():
-        first = model(**inputs, past_key_values=cache, use_cache=True)
+        first = model(**inputs, cache=cache, use_cache=True)
         token, found = first.logits[:, -1:].argmax(-1), []
         for place in range(7, 11):
             found.append(token)
             made = model.prepare_inputs_for_generation(
                 token,
-                past_key_values=cache,
+                **named(cache),
                 attention_mask=torch.ones(2, place + 1, dtype=torch.long),
                 position_ids=torch.full((2, 1), place),
                 use_cache=True,
@@ -244,10 +245,10 @@ def test_a_cache_that_knows_nothing_of_the_model_is_refused_where_it_cannot_serv
     ids = tiny_text()
     plain, windowed = tiny_gpt(), tiny_gpt("help")
     expected = plain(ids, use_cache=False).logits
-    found = plain(ids, past_key_values=DynamicCache(), use_cache=True).logits
+    found = plain(ids, cache=DynamicCache(), use_cache=True).logits
     torch.testing.assert_close(found, expected)
     with pytest.raises(ValueError, match=r"DynamicCache\(config=model.config\)"):
-        windowed(ids, past_key_values=DynamicCache(), use_cache=True)
+        windowed(ids, cache=DynamicCache(), use_cache=True)
 
 
 def test_every_layer_is_cached_by_its_kind() -> None:

@@ -6,6 +6,8 @@ import pytest
 import torch
 from tests.contract.tiny_gpt import VARIANTS, tiny_gpt, tiny_text
 
+from whitebox_transformers.crate.cache_name import CACHE
+
 RECORDS = ("attentions", "hidden_states", "z", "z_half")
 
 
@@ -63,8 +65,8 @@ def test_attentions_are_the_weights_of_the_averages(variant: str) -> None:
 def test_with_a_cache_the_rows_of_the_new_tokens_are_recorded(variant: str) -> None:
     model, ids = tiny_gpt(variant), tiny_text(2, 7)
     whole = recorded(model, ids)
-    past = model(ids[:, :5], use_cache=True).past_key_values
-    rest = recorded(model, ids[:, 5:], past_key_values=past, use_cache=True)
+    past = model(ids[:, :5], use_cache=True)[CACHE]
+    rest = recorded(model, ids[:, 5:], cache=past, use_cache=True)
     for found, expected in zip(rest.attentions, whole.attentions, strict=True):
         torch.testing.assert_close(found, expected[:, :, 5:], rtol=0, atol=1e-5)
     for found, expected in zip(rest.z_half, whole.z_half, strict=True):
@@ -78,7 +80,7 @@ def test_layers_are_chosen_and_nothing_is_recorded_unasked() -> None:
     assert [z is not None for z in some.z] == [False, True, False]
     assert [a is not None for a in some.attentions] == [False, True]
     assert set(model(ids, use_cache=False)) == {"logits"}
-    assert set(model(ids)) == {"logits", "past_key_values"}
+    assert set(model(ids)) == {"logits", CACHE}
     with pytest.raises(ValueError, match=r"output_z=\[5\]: indices run from -3 to 2"):
         model(ids, output_z=[5])
 

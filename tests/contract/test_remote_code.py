@@ -77,9 +77,10 @@ for folder in sorted(others.iterdir()):
     if model.can_generate():
         kept = model.generate(**inputs, max_new_tokens=6, do_sample=False, pad_token_id=0,
                               return_dict_in_generate=True)
+        cache = kept["cache" if "cache" in kept else "past_key_values"]
         answers[folder.name] |= {
             "generated": kept.sequences.tolist(),
-            "shared": all(layer.keys is layer.values for layer in kept.past_key_values.layers),
+            "shared": all(layer.keys is layer.values for layer in cache.layers),
         }
 print(json.dumps(answers))
 """

@@ -127,7 +127,7 @@ class SelfAttention(nn.Module):
         value: torch.Tensor,
         attention_mask: torch.Tensor | None,
         record_attention: bool = False,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         rotary: Rotary | None = None,
         key_positions: torch.Tensor | None = None,
         **kwargs,
@@ -140,15 +140,15 @@ class SelfAttention(nn.Module):
             value: Averaged as it is; positions only turn what is compared.
             attention_mask: As for :func:`attention_weights`.
             record_attention: Compute the weights for whoever records them.
-            past_key_values: Holds keys and values unrotated and where they stand; extended by
+            cache: Holds keys and values unrotated and where they stand; extended by
                 these.
             rotary: Rotations of the N queries and of the N' keys, by their own places.
             key_positions: Place of each of the N' in its document, for keys that lag; see
                 :func:`.key_lag.lagged`.
             kwargs: For the attention implementation.
         """
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
+        if cache is not None:
+            key, value = cache.update(key, value, self.layer_idx)
         if self.lags is not None:
             key = lagged(key, self.lags, key_positions)
         if rotary is not None:

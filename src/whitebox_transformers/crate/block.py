@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from transformers import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .ablations import MLP, QKVAttention
+from .cache_name import CACHE, either_cache_name
 from .dictionary import LinearDictionary
 from .ista import ISTA, Majorizer, OvercompleteISTA
 from .mssa import MSSA
@@ -87,16 +89,16 @@ class Compress(nn.Module):
         # In the data path, so that a hook on it sees and may scale what is added to the token.
         self.step = nn.Identity()
 
-    def forward(self, z, attention_mask=None, position_ids=None, past_key_values=None, **kwargs):
+    def forward(self, z, attention_mask=None, position_ids=None, cache=None, **kwargs):
         normed = self.norm(z)
         seen = normed
         if self.window is not None:
-            seen = self.window(normed, position_ids, past_key_values)
+            seen = self.window(normed, position_ids, cache)
         step = self.mssa(
             seen,
             attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=cache,
             **kwargs,
         )
         skip = normed if self.normed_skip else z
@@ -125,10 +127,10 @@ class Sparsify(nn.Module):
         overcomplete = config.sparsification == "overcomplete" and config.ista_residual
         self.residual = overcomplete or config.sparsification == "mlp"
 
-    def forward(self, z_half, position_ids=None, past_key_values=None, token_count=None):
+    def forward(self, z_half, position_ids=None, cache=None, token_count=None):
         v = self.norm(z_half)
         if self.window is not None:
-            v = self.window(v, position_ids, past_key_values)
+            v = self.window(v, position_ids, cache)
         sparse = self.ista(v) if token_count is None else self.ista(v, token_count)
         return z_half + sparse if self.residual else sparse
 
@@ -148,17 +150,18 @@ class CrateLayer(GradientCheckpointingLayer):
         self.sparsify_first = config.sparsify_first
         self.record_z_half = RecordZHalf()
 
+    @either_cache_name
     def forward(
         self,
         z,
         attention_mask=None,
         position_ids=None,
-        past_key_values=None,
+        cache=None,
         record_z_half=False,
         token_count=None,
         **kwargs,
     ):
-        context = {"position_ids": position_ids, "past_key_values": past_key_values}
+        context = {"position_ids": position_ids, "cache": cache}
 
         def compress(z):
             step = self.compress
@@ -195,8 +198,11 @@ class CrateStack(nn.Module):
         output_attentions: LayerChoice = None,
         output_z: LayerChoice = None,
         output_z_half: LayerChoice = None,
+        cache: Cache | None = None,
         **kwargs,
     ) -> torch.Tensor:
+        # By Hugging Face's name, by which it keeps a cache from layers that are run twice.
+        kwargs[CACHE] = cache
         depth = len(self.layers)
         attention_wanted = chosen("output_attentions", output_attentions, depth)
         z_wanted = chosen("output_z", output_z, depth + 1)

@@ -28,7 +28,7 @@ class CrateGPTConfig(TextConfig):
     """
 
     model_type = "crate_gpt"
-    keys_to_ignore_at_inference = ["past_key_values"]
+    keys_to_ignore_at_inference = ["cache", "past_key_values"]
     presets: ClassVar[dict[str, dict[str, Any]]] = GPT_PRESETS
     read_by = TextConfig.read_by | {"key_lag": ("compression", ("mssa", "attention"))}
     is_causal: ClassVar[bool] = True

@@ -60,11 +60,11 @@ class Front(nn.Module):
         self,
         z: torch.Tensor,
         position_ids: torch.Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
     ) -> torch.Tensor:
         if self.norm is None or self.window is None:
             return self.linear(F.layer_norm(z, z.shape[-1:], eps=self.eps))
-        return self.linear(self.window(self.norm(z), position_ids, past_key_values))
+        return self.linear(self.window(self.norm(z), position_ids, cache))
 
 
 def _output_map(mssa: MSSA, gain: float) -> nn.Linear | None:
@@ -104,11 +104,11 @@ class FoldedCompress(SelfAttention):
         z: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         first_token_only: bool = False,
         **kwargs,
     ) -> torch.Tensor:
-        u = self.subspaces(z, position_ids, past_key_values)
+        u = self.subspaces(z, position_ids, cache)
         w = u.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         query, skip = (w[:, :, :1], z[:, :1]) if first_token_only else (w, z)
         step = self.averages(
@@ -117,7 +117,7 @@ class FoldedCompress(SelfAttention):
             w,
             attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=cache,
             **kwargs,
         )
         if self.output is not None:
@@ -149,10 +149,10 @@ class FoldedSparsify(nn.Module):
         self,
         z_half: torch.Tensor,
         position_ids: torch.Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         token_count: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        moved = self.moved(z_half, position_ids, past_key_values)
+        moved = self.moved(z_half, position_ids, cache)
         return moved.relu_() if self.level is None else self.proximal(moved, self.level)
 
 

@@ -17,12 +17,14 @@ from transformers.masking_utils import (
     create_causal_mask,
 )
 
+from .cache_name import named
+
 
 def causal_mask(
     config,
     z: torch.Tensor,
     attention_mask: torch.Tensor | None,
-    past_key_values: Cache | None,
+    cache: Cache | None,
     position_ids: torch.Tensor | None,
 ) -> torch.Tensor | None:
     """Each token sees those before it in its document, and itself where the model has it so.
@@ -32,7 +34,7 @@ def causal_mask(
         z: Embedded tokens (B, N, D), for their shape and type.
         attention_mask: (B, past + N), 1 for tokens and 0 for padding, or a mask (B, 1, N, N')
             that takes the place of the causal one.
-        past_key_values: Cache that these tokens enter.
+        cache: Cache that these tokens enter.
         position_ids: (B, N); a position that does not follow its predecessor begins a document.
 
     Returns:
@@ -44,19 +46,19 @@ def causal_mask(
     """
     _check_implementation(config, attention_mask)
     count = z.shape[1]
-    empty = past_key_values is not None and past_key_values.get_mask_sizes(count, 0) == (count, 0)
+    empty = cache is not None and cache.get_mask_sizes(count, 0) == (count, 0)
     mask = create_causal_mask(
         config=config,
         inputs_embeds=z,
         attention_mask=attention_mask,
         # Hugging Face looks for documents only where there is no cache; an empty one hides nothing.
-        past_key_values=None if empty else past_key_values,
+        **named(None if empty else cache),
         position_ids=position_ids,
         allow_is_causal_skip=config.attend_self,
     )
     if config.attend_self:
         return mask
-    past = 0 if past_key_values is None else past_key_values.get_seq_length()
+    past = 0 if cache is None else cache.get_seq_length()
     return without_self(mask, z, past)
 
 

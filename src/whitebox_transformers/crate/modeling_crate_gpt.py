@@ -13,6 +13,7 @@ from transformers.utils.output_capturing import capture_outputs
 from .attention import StepOutput
 from .block import CrateStack
 from .cache import SubspaceLayer  # noqa: F401  its file makes caches hold u once
+from .cache_name import CACHE, either_cache_name, named
 from .configuration_crate_gpt import CrateGPTConfig
 from .embeddings_text import TextEmbeddings
 from .inputs_text import batch_shape, check_text, check_token_types
@@ -56,6 +57,7 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
             self.norm = nn.LayerNorm(config.hidden_size, eps=config.final_norm_eps)
         self.post_init()
 
+    @either_cache_name
     @merge_with_config_defaults
     @capture_outputs
     def forward(
@@ -63,7 +65,7 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
         use_cache: bool | None = None,
@@ -79,8 +81,8 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
             position_ids: (B, N); by default they count the real tokens. Where a position does not
                 follow its predecessor, and there is no ``attention_mask``, a new document begins:
                 attention and window stay inside it.
-            past_key_values: Cache that these tokens follow and enter. With it, tokens of the past
-                are taken to stand one after another.
+            cache: Cache that these tokens follow and enter, also as ``past_key_values``. With it,
+                tokens of the past are taken to stand one after another.
             inputs_embeds: (B, N, D) in place of ids.
             token_type_ids: (B, N), read where ``type_vocab_size`` is not 0.
             use_cache: Return a cache.
@@ -95,26 +97,26 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
         recording = recording_requests(self.config, kwargs)
         shape = check_text(input_ids, inputs_embeds, self.config, self.training)
         check_token_types(token_type_ids, shape, self.config, self.training)
-        if use_cache and past_key_values is None:
-            past_key_values = DynamicCache(config=self.config)
-        past = 0 if past_key_values is None else past_key_values.get_seq_length()
+        if use_cache and cache is None:
+            cache = DynamicCache(config=self.config)
+        past = 0 if cache is None else cache.get_seq_length()
         whole = position_ids is None and attention_mask is None
         position_ids = checked_positions(
             self.config, shape, past, attention_mask, position_ids, self.training
         ).to(self.device)
         z = self.embeddings(input_ids, position_ids, token_type_ids, inputs_embeds)
-        mask = causal_mask(self.config, z, attention_mask, past_key_values, position_ids)
+        mask = causal_mask(self.config, z, attention_mask, cache, position_ids)
         z = self.stack(
             z,
             mask,
-            past_key_values=past_key_values,
-            **layer_positions(self.config, position_ids, past_key_values, whole, z.dtype),
+            cache=cache,
+            **layer_positions(self.config, position_ids, cache, whole, z.dtype),
             **recording,
             **kwargs,
         )
         return CrateGPTModelOutput(
             last_hidden_state=z if self.norm is None else self.norm(z),
-            past_key_values=past_key_values if use_cache else None,
+            **named(cache if use_cache else None),
         )
 
 
@@ -129,13 +131,14 @@ class CrateGPTForCausalLM(CrateGPTPreTrainedModel, GenerationMixin):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
+    @either_cache_name
     @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
@@ -149,7 +152,7 @@ class CrateGPTForCausalLM(CrateGPTPreTrainedModel, GenerationMixin):
             input_ids: (B, N), and so on: as for :meth:`CrateGPTModel.forward`.
             attention_mask: As there.
             position_ids: As there.
-            past_key_values: As there.
+            cache: As there.
             inputs_embeds: As there.
             token_type_ids: As there.
             labels: Tokens (B, N), shifted inside: the loss compares the scores at a token with the
@@ -167,7 +170,7 @@ class CrateGPTForCausalLM(CrateGPTPreTrainedModel, GenerationMixin):
             input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=cache,
             inputs_embeds=inputs_embeds,
             token_type_ids=token_type_ids,
             use_cache=use_cache,
@@ -181,21 +184,22 @@ class CrateGPTForCausalLM(CrateGPTPreTrainedModel, GenerationMixin):
         return CrateCausalLMOutput(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            **named(outputs.get(CACHE)),
             **records(outputs),
         )
 
+    @either_cache_name
     def create_masks_for_generate(
         self,
         config: CrateGPTConfig,
         inputs_embeds: torch.Tensor,
         attention_mask: torch.Tensor | None,
-        past_key_values: Cache | None,
+        cache: Cache | None = None,
         position_ids: torch.Tensor | None = None,
         **kwargs,
     ) -> torch.Tensor | None:
         """The mask that ``generate`` makes ahead of a compiled call: one for all layers."""
-        return causal_mask(config, inputs_embeds, attention_mask, past_key_values, position_ids)
+        return causal_mask(config, inputs_embeds, attention_mask, cache, position_ids)
 
     def _prepare_generated_length(self, generation_config, *args, **kwargs):
         """Refuse, before any work, to generate beyond the context."""

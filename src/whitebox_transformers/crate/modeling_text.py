@@ -93,18 +93,18 @@ def checked_positions(
     return (torch.arange(count, device=device) + past)[None]
 
 
-def positions_of_keys(position_ids: torch.Tensor, past_key_values: Cache | None) -> torch.Tensor:
+def positions_of_keys(position_ids: torch.Tensor, cache: Cache | None) -> torch.Tensor:
     """Positions of all tokens that may be attended to, (B, N') or (1, N').
 
     The same object where there is no past.
     """
-    if past_key_values is None:
+    if cache is None:
         return position_ids
     count = position_ids.shape[1]
-    keys, _ = past_key_values.get_mask_sizes(count, 0)
+    keys, _ = cache.get_mask_sizes(count, 0)
     if keys == count:
         return position_ids
-    return key_positions(position_ids, past_key_values.get_seq_length(), keys)
+    return key_positions(position_ids, cache.get_seq_length(), keys)
 
 
 def rotary_positions(
@@ -121,7 +121,7 @@ def rotary_positions(
 def layer_positions(
     config: TextConfig,
     position_ids: torch.Tensor,
-    past_key_values: Cache | None,
+    cache: Cache | None,
     whole: bool,
     dtype: torch.dtype,
 ) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def layer_positions(
     Args:
         config: The model's configuration.
         position_ids: (B, N) or (1, N).
-        past_key_values: Cache that these tokens enter.
+        cache: Cache that these tokens enter.
         whole: Every row is one whole document without padding, so that nothing but rotations
             asks for positions.
         dtype: Type of the rotations.
@@ -141,7 +141,7 @@ def layer_positions(
     told = {"position_ids": None if whole else position_ids, "rotary": None, "key_positions": None}
     rotated, lagging = config.position_embedding_type == "rotary", config.head_lags is not None
     if rotated or (lagging and not whole):
-        of_keys = positions_of_keys(position_ids, past_key_values)
+        of_keys = positions_of_keys(position_ids, cache)
         if rotated:
             told["rotary"] = rotary_positions(config, position_ids, of_keys, dtype)
         if lagging and not whole:

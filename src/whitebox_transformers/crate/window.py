@@ -40,7 +40,7 @@ class Window(nn.Module):
         self,
         z: torch.Tensor,
         position_ids: torch.Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
     ) -> torch.Tensor:
         """Widen tokens.
 
@@ -48,13 +48,13 @@ class Window(nn.Module):
             z: (B, N, D).
             position_ids: Place of each token in its document, (B, N) or (1, N), negative where
                 there is only padding; ``None`` where every row is one whole document.
-            past_key_values: Holds the last tokens before these; extended by these.
+            cache: Holds the last tokens before these; extended by these.
 
         Raises:
             ValueError: A cache that was made without the model's configuration.
         """
         count = z.shape[1]
-        padded = F.pad(self.with_past(z, past_key_values), (0, 0, 0, self.ahead))
+        padded = F.pad(self.with_past(z, cache), (0, 0, 0, self.ahead))
         widened = z
         for index, weight in enumerate(self.weight):
             tap = padded[:, index : index + count] * weight
@@ -64,17 +64,17 @@ class Window(nn.Module):
             widened = widened + tap
         return widened
 
-    def with_past(self, z: torch.Tensor, past_key_values: Cache | None) -> torch.Tensor:
+    def with_past(self, z: torch.Tensor, cache: Cache | None) -> torch.Tensor:
         """These tokens after the ``back`` before them, zeros before a beginning."""
         seen = z
-        if past_key_values is not None:
-            layers = past_key_values.layers
+        if cache is not None:
+            layers = cache.layers
             if not hasattr(layers[self.layer_idx] if layers else None, "update_conv_state"):
                 raise ValueError(
-                    f"past_key_values: {type(past_key_values).__name__} has no place for the last "
+                    f"cache: {type(cache).__name__} has no place for the last "
                     f"tokens of a window; make it as DynamicCache(config=model.config)."
                 )
-            states = past_key_values.update_conv_state(
+            states = cache.update_conv_state(
                 z.mT, self.layer_idx, self.state_idx, conv_kernel_size=self.back
             )
             seen = states.mT[:, -(z.shape[1] + self.back) :]

@@ -12,6 +12,7 @@ from tests.contract.tiny_gpt import VARIANTS, tiny_gpt, tiny_text
 from torch.utils.flop_counter import FlopCounterMode
 
 from whitebox_transformers.crate import fold, folded_vocabulary
+from whitebox_transformers.crate.cache_name import CACHE
 from whitebox_transformers.crate.folded_vocabulary import row_sum
 from whitebox_transformers.crate.folding import FoldedModelError
 
@@ -71,8 +72,8 @@ def test_either_goes_on_with_the_others_cache(variant: str) -> None:
     model, ids = tiny_gpt(variant), tiny_text()
     folded, expected = fold(model), model(ids).logits
     for first, second in ((model, folded), (folded, model)):
-        past = first(ids[:, :5], use_cache=True).past_key_values
-        near(second(ids[:, 5:], past_key_values=past, use_cache=True).logits, expected[:, 5:])
+        past = first(ids[:, :5], use_cache=True)[CACHE]
+        near(second(ids[:, 5:], cache=past, use_cache=True).logits, expected[:, 5:])
 
 
 @torch.no_grad()
@@ -80,9 +81,9 @@ def test_a_token_costs_three_products_of_width_in_each_layer() -> None:
     model, past = tiny_gpt(), 6
     folded = fold(model)
     folded.set_attn_implementation("eager")
-    cache = folded(tiny_text(1, past), use_cache=True).past_key_values
+    cache = folded(tiny_text(1, past), use_cache=True)[CACHE]
     with FlopCounterMode(display=False) as counter:
-        folded(tiny_text(1, 1), past_key_values=cache, use_cache=True)
+        folded(tiny_text(1, 1), cache=cache, use_cache=True)
     d, layers, vocabulary = 12, 2, 29
     attention = 2 * (past + 1) * d
     assert counter.get_total_flops() == 2 * (layers * (3 * d * d + attention) + vocabulary * d)

@@ -11,6 +11,7 @@ from tests.oracles.authors_language import gpt_logits, random_gpt
 from tests.oracles.causal import next_token_logits
 
 from whitebox_transformers.crate import CrateGPTConfig, CrateGPTForCausalLM, CrateGPTModel
+from whitebox_transformers.crate.cache_name import CACHE
 
 
 def near(found, expected, rtol=0.0, atol=1e-5) -> None:
@@ -318,10 +319,10 @@ def test_what_cannot_be_read_is_refused_before_any_work(call: dict, message: str
 @pytest.mark.parametrize("variant", ["rotary", "no-positions", "published"])
 def test_the_context_ends_with_a_cache_too(variant: str) -> None:
     model = tiny_gpt(variant)
-    past = model(tiny_text(1, 38), use_cache=True).past_key_values
-    model(tiny_text(1, 2), past_key_values=past, use_cache=True)
+    past = model(tiny_text(1, 38), use_cache=True)[CACHE]
+    model(tiny_text(1, 2), cache=past, use_cache=True)
     with pytest.raises(ValueError, match="has 41 tokens; the model reads at most 40"):
-        model(tiny_text(1, 1), past_key_values=past, use_cache=True)
+        model(tiny_text(1, 1), cache=past, use_cache=True)
 
 
 def test_the_encoder_alone_is_the_same_network() -> None:
