@@ -156,7 +156,7 @@ def _class_names(sources: Splits, names: list[str] | None, data: DataConfig) -> 
             )
         labels = cast(ImageSource, sources["train"]).labels
         names = [str(label) for label in range(int(labels.max()) + 1)]
-    if len(names) < 2:
+    if len(names) < 2 and data.labelled:
         raise UserError(
             f"{data.path} has {len(names)} class ({', '.join(names)}); a classifier needs two"
         )
@@ -200,7 +200,8 @@ def _checked(
         if not len(source):
             raise UserError(f"the {role} split of {data.path or data.source} holds no image")
         kept[role] = Images(source, processor, data.max_pixels, found.decoded)
-    _require_all_classes(kept["train"].source.labels, names, data)
+    if data.labelled:
+        _require_all_classes(kept["train"].source.labels, names, data)
     return kept
 
 

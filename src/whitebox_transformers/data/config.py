@@ -41,6 +41,10 @@ class DataConfig:
     image_column: str | None = None
     """Parquet and hub: the column of images. ``null``: the only column that can be one."""
 
+    labelled: bool = True
+    """``false``: the images have no classes; for tasks that learn without. ``folder`` only: every
+    image below it is taken, in whatever folders, with or without ``train``/``val``/``test``."""
+
     label_column: str | None = None
     """Parquet and hub: the column of class numbers. ``null``: ``label``, ``labels``,
     ``fine_label`` or the only ClassLabel column."""
@@ -119,6 +123,13 @@ class DataConfig:
             raise UserError(f"data.path is missing: data.source={self.source} needs one")
         if self.source == "digits" and self.streaming:
             raise UserError("data.streaming=true is for folder, parquet and hub, not for digits")
+        if not self.labelled and self.source != "folder":
+            raise UserError(
+                f"data.labelled=false is for data.source=folder, not {self.source}, whose labels "
+                "are there and need not be read; leave it out"
+            )
+        if not self.labelled and self.labels:
+            raise UserError(f"data.labels={self.labels} with data.labelled=false; remove one")
         for key in ("validation_share", "test_share", "max_bad"):
             check_range(f"data.{key}", getattr(self, key), 0.0, 1.0, below_high=True)
         for key in ("limit", "resize_edge"):

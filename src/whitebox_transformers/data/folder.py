@@ -1,4 +1,4 @@
-"""Image folders: one sub-folder per class, with or without train/val/test above them."""
+"""Image folders, with or without train/val/test above: a folder per class, or images at large."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from whitebox_transformers.data.splits import USUAL_NAMES, find_splits
 from whitebox_transformers.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+UNLABELLED = "image"
+"""The one class of images without classes."""
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -52,6 +55,8 @@ def open_folder(data: DataConfig) -> tuple[dict[str, ImageSource], list[str]]:
             split or to ``data.labels``; the folder is named.
     """
     root = existing_folder(data.path)
+    if not data.labelled:
+        return _open_unlabelled(root, data), [UNLABELLED]
     if _has_splits(root, data):
         roles = find_splits([folder.name for folder in _sub_folders(root)], data)
         folders = {role: root / name for role, name in roles.items()}
@@ -63,6 +68,27 @@ def open_folder(data: DataConfig) -> tuple[dict[str, ImageSource], list[str]]:
             f"{folders['train']} has one class only ({names[0]}); a classifier needs two or more"
         )
     return {role: _list_split(folder, names, role) for role, folder in folders.items()}, names
+
+
+def _open_unlabelled(root: Path, data: DataConfig) -> dict[str, ImageSource]:
+    """Every image below the folder, or below each of its splits."""
+    named = data.train_split or data.validation_split or data.test_split
+    folders = {"train": root}
+    if named or any((root / name).is_dir() for name in USUAL_NAMES["train"]):
+        roles = find_splits([folder.name for folder in _sub_folders(root)], data)
+        folders = {role: root / name for role, name in roles.items()}
+    sources: dict[str, ImageSource] = {}
+    for role, folder in folders.items():
+        files = list(files_below(folder))
+        found = [path for path in files if path.suffix.lower() in SUFFIXES]
+        if not found:
+            raise UserError(f"{folder} holds no image; expected files such as .jpg and .png")
+        if len(found) < len(files):
+            ignored = next(path for path in files if path.suffix.lower() not in SUFFIXES)
+            count = len(files) - len(found)
+            logger.warning("%d files are no images and ignored, e.g. %s", count, ignored)
+        sources[role] = FolderSource(found, [0] * len(found))
+    return sources
 
 
 def _has_splits(root: Path, data: DataConfig) -> bool:

@@ -28,6 +28,7 @@ from whitebox_transformers.crate.modeling_crate import CrateForImageClassificati
 from whitebox_transformers.data.build import ImageData, build_datasets, build_processor
 from whitebox_transformers.data.config import AugmentConfig, DataConfig
 from whitebox_transformers.data.protocol import Sample, Split
+from whitebox_transformers.errors import UserError
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.tasks.smoke_images import few_images
 from whitebox_transformers.tasks.task import CardWords, Score, Task, without_labels
@@ -54,6 +55,14 @@ class ImageRecipe(Recipe):
 
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """How training images are changed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.data.labelled:
+            raise UserError(
+                "data.labelled=false: a classifier learns from classes; put the images of each "
+                "into a folder of its own, or choose a task that learns without labels"
+            )
 
 
 class ImageClassification(Task[ImageRecipe, ImageData]):
