@@ -52,7 +52,7 @@ def test_resolved_recipe_reads_back_equal(path):
         ("model.config.num_labels=4", "classes come from the data"),
         ("model.config.num_attention_heads=5", "not a multiple of num_attention_heads"),
         ("model.config.hidden_size=wide", "hidden_size"),
-        ("model.family=resnet", "choose one of: crate, vit"),
+        ("model.family=resnet", "choose one of: crate, crate-mae"),
         ("model.pretrained=folder", "now called model.from"),
         ("task=image-clasification", "choose one of: image-classification"),
         ("against.preset=crate-base", "against.family is missing"),
