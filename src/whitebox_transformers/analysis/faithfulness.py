@@ -19,7 +19,7 @@ from whitebox_transformers.errors import UserError
 from .gaussian_tokens import GaussianTokens
 from .layer_pass import LayerPass, watching
 from .layer_report import LayerReport
-from .layers import layer_at, subspaces_of, white_box_layers
+from .layers import encoder_layers, layer_at, subspaces_of
 from .padding import real_tokens
 from .step_measures import measure_steps
 from .streaming import Batch, stream
@@ -31,7 +31,8 @@ def faithfulness(
     """Measure both steps of every layer, over all samples of ``batches``; memory holds one layer.
 
     Args:
-        model: Any model of the CRATE family whose layers compress by MSSA.
+        model: Any model of the CRATE family whose layers compress by MSSA; a decoder's layers,
+            which are run backwards, are left out.
         batches: As for :func:`.layerwise.measure`.
         gaussian: Given to every layer in place of its own tokens, as a control.
 
@@ -44,7 +45,7 @@ def faithfulness(
         UserError: No CRATE layers or none with subspaces, a folded model, no samples, or
             activations that are not finite.
     """
-    layers = white_box_layers(model)
+    layers = encoder_layers(model)
     subspaces_of(layer_at(model, 0))
 
     def observe(inputs: dict[str, Tensor]) -> dict[str, list[Tensor]]:

@@ -30,6 +30,11 @@ def white_box_layers(model: nn.Module) -> list[CrateLayer]:
     return [module for module in body.modules() if isinstance(module, CrateLayer)]
 
 
+def encoder_layers(model: nn.Module) -> list[CrateLayer]:
+    """Those of `white_box_layers` that compress first; a decoder's, run backwards, do not."""
+    return [layer for layer in white_box_layers(model) if not layer.sparsify_first]
+
+
 def layer_at(model: nn.Module, index: int) -> CrateLayer:
     """The CRATE layer with this index, from 0, or negative from the end.
 

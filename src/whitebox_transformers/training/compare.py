@@ -77,7 +77,7 @@ def comparison_arms(recipe: Recipe) -> tuple[Recipe, Recipe]:
     """The recipe for each arm; they differ in model and folder only.
 
     Raises:
-        UserError: The recipe has no ``against:``.
+        UserError: The recipe has no ``against:``, or asks of it what only a white box can do.
     """
     if recipe.against is None:
         black_boxes = [
@@ -87,6 +87,8 @@ def comparison_arms(recipe: Recipe) -> tuple[Recipe, Recipe]:
             f"recipe {recipe.name!r} has no against: block; "
             f"name the black box there, e.g. against: {{family: {black_boxes[0]}, config: {{...}}}}"
         )
+    black, training = task_of(recipe).family(recipe.against), black_box_training(recipe)
+    training.check_family(black.title, black.white_box, "against_train")
     base = Path(recipe.out) if recipe.out else recipe.folder.parent
     suffix = "-against" if recipe.against.family == recipe.model.family else ""
     first = base / f"{recipe.model.family}-seed{recipe.seed}"
@@ -99,7 +101,7 @@ def comparison_arms(recipe: Recipe) -> tuple[Recipe, Recipe]:
             model=recipe.against,
             against=None,
             against_train={},
-            train=black_box_training(recipe),
+            train=training,
         ),
     )
 

@@ -47,6 +47,8 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
         values = values | {"model": {"family": task.white_box} | model}
     recipe = build(task.recipe, values)
     task.check(recipe.model, "model")
+    family = task.family(recipe.model)
+    recipe.train.check_family(family.title, family.white_box)
     if recipe.against is not None:
         task.check(recipe.against, "against")
         black_box_training(recipe)

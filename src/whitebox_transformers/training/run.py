@@ -34,6 +34,7 @@ from whitebox_transformers.training.optimizer import check_optimizer
 from whitebox_transformers.training.processes import is_main_process
 from whitebox_transformers.training.progress import ProgressLine, without_bars
 from whitebox_transformers.training.provenance import provenance
+from whitebox_transformers.training.rate_monitor import monitored
 from whitebox_transformers.training.run_folder import RunFolder, recipe_of
 from whitebox_transformers.training.schedule import Schedule, make_schedule
 from whitebox_transformers.training.trainer import WhiteboxTrainer
@@ -205,7 +206,8 @@ def _curves(state: TrainerState, task: Task) -> dict[str, Any]:
     """Training and validation curves of a run, from Trainer's log."""
     train = ("step", "epoch", "loss", "grad_norm", "learning_rate")
     validation = {f"eval_{score.key}": score.key for score in task.scores}
-    return {
+    rates = monitored(state.log_history)
+    return ({"rates": rates} if rates else {}) | {
         "train": [
             {key: entry[key] for key in train if key in entry}
             for entry in state.log_history

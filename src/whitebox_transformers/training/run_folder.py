@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ FREE_KEYS = {
     "train.checkpoint_every",
     "train.checkpoints",
     "train.tensorboard",
+    "train.monitor_rates",
     "data.cache",
     "data.cache_gib",
     "data.cache_mib",
@@ -89,6 +91,9 @@ class RunFolder:
                 )
             return
         old = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+        # Keys that did not exist yet have their default. A recipe of an older kind stays as it is.
+        with suppress(UserError):
+            old = recipe_to_dict(recipe_from_dict(old))
         changed = {
             key: values
             for key, values in differences(old, recipe_to_dict(recipe)).items()

@@ -9,6 +9,32 @@ from whitebox_transformers.errors import UserError
 
 
 @dataclass
+class RatePenaltyConfig:
+    """The objective of a white box's layers as a part of the loss."""
+
+    weight: float = 0.0
+    """Factor on (R^c - R + sparsity ||Z||_1) / N in nats per token, of a layer's output Z, mean
+    over samples; 0 leaves it out."""
+
+    layers: list[int] | Literal["random", "all"] = "random"
+    """Which layers: one drawn anew in every step, all of them, or a list of numbers from 1; of
+    several the mean counts."""
+
+    sparsity: float = 0.1
+    """lambda, the price of an absolute value of 1."""
+
+    def __post_init__(self) -> None:
+        for key in ("weight", "sparsity"):
+            value = getattr(self, key)
+            _inside(f"rate_penalty.{key}", value, 0 <= value < math.inf, "[0, inf)")
+        if isinstance(self.layers, list) and min(self.layers, default=0) < 1:
+            raise UserError(
+                f"train.rate_penalty.layers={self.layers}: layers are numbered from 1; "
+                "give at least one, or random, or all"
+            )
+
+
+@dataclass
 class TrainConfig:
     """How long, how fast, with which optimiser, and what is written down on the way."""
 
@@ -77,6 +103,14 @@ class TrainConfig:
     checkpoints: int = 2
     """How many of the latest complete checkpoints stay on disk."""
 
+    rate_penalty: RatePenaltyConfig = field(default_factory=RatePenaltyConfig)
+    """White box only: ask the layers for the sparse rate reduction they are derived from. On the
+    command line ``train.rate_penalty.weight=0.001``."""
+
+    monitor_rates: int | None = None
+    """White box only: steps between measurements of rates, objective and sparsity in every layer,
+    on the first 64 validation samples; ``null``: never."""
+
     keep: list[float] = field(default_factory=list)
     """When to keep a copy of the weights alone, in the unit of the length (epochs or steps), so
     that the inspection can draw curves over training; 0 is the untrained model."""
@@ -118,7 +152,7 @@ class TrainConfig:
         if not 0 < getattr(self, length) < math.inf:
             raise UserError(f"train.{length}={getattr(self, length)} must be above 0")
         counts = ("batch_size", "accumulate", "checkpoints", "log_every")
-        for key in (*counts, "evaluate_every", "checkpoint_every"):
+        for key in (*counts, "evaluate_every", "checkpoint_every", "monitor_rates"):
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise UserError(f"train.{key}={value} must be at least 1")
@@ -155,6 +189,32 @@ class TrainConfig:
                 f"train.min_learning_rate={self.min_learning_rate} is never reached: "
                 "train.schedule=constant; set it to 0 or choose cosine or linear"
             )
+
+    def check_family(self, title: str, white_box: bool, where: str = "train") -> None:
+        """Refuse what needs subspaces for a model that has none.
+
+        Args:
+            title: The model's name.
+            white_box: Whether it has CRATE layers.
+            where: The block whose keys are to be changed.
+
+        Raises:
+            UserError: A black box with a penalty or a monitor.
+        """
+        asked = {
+            "rate_penalty.weight": self.rate_penalty.weight,
+            "monitor_rates": self.monitor_rates,
+        }
+        mends = {
+            "rate_penalty.weight": f"{where}.rate_penalty={{weight: 0}}",
+            "monitor_rates": f"{where}.monitor_rates=null",
+        }
+        for key, value in asked.items():
+            if value and not white_box:
+                raise UserError(
+                    f"train.{key}={value}: {title} is a black box, without subspaces to take R^c "
+                    f"in; set {mends[key]}"
+                )
 
     def warmup_steps(self, total: int) -> int:
         """Steps of warm-up in a run of ``total`` steps."""

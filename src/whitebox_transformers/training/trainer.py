@@ -19,6 +19,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from whitebox_transformers.analysis.padding import real_tokens
 from whitebox_transformers.data.loading import evaluation_batches
 from whitebox_transformers.data.protocol import Split
 from whitebox_transformers.data.seeding import seed_of
@@ -28,6 +29,8 @@ from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.batches import Position, RunBatches
 from whitebox_transformers.training.optimizer import decaying_parameters, optimizer_class
 from whitebox_transformers.training.processes import world_size
+from whitebox_transformers.training.rate_monitor import RateMonitor
+from whitebox_transformers.training.rate_penalty import RatePenalty, learning_layers
 from whitebox_transformers.training.schedule import Schedule
 from whitebox_transformers.training.settings import TrainConfig
 
@@ -81,6 +84,13 @@ class WhiteboxTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self.remove_callback(ProgressCallback)
         self.add_callback(_KeepPlace(self))
+        weight, every = recipe.train.rate_penalty.weight, recipe.train.monitor_rates
+        self.penalty = (
+            RatePenalty(recipe.train.rate_penalty, model, recipe.seed) if weight else None
+        )
+        if every is not None:
+            learning_layers(model)
+            self.add_callback(RateMonitor(self, validation_split, every))
         for callback in self.task.callbacks(recipe, schedule):
             self.add_callback(callback)
 
@@ -148,6 +158,23 @@ class WhiteboxTrainer(Trainer):
                 "checkpoints up to this step are intact"
             )
         return loss
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor | Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The loss of one piece of a batch, and what the layers are asked for beside it."""
+        if self.penalty is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        with self.penalty.watching(self.state.global_step, real_tokens(inputs)) as costs:
+            loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        # Where the loss is the model's own, Trainer divides it by the pieces itself.
+        pieces = 1 if self.objective is None else self.current_gradient_accumulation_steps
+        loss = loss + self.penalty.value(costs) / pieces
+        return (loss, outputs) if return_outputs else loss
 
     def prediction_step(
         self,
