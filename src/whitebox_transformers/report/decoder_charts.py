@@ -187,7 +187,7 @@ def _rates(found: Inversion) -> Chart:
 def _table(found: Inversion, control: Inversion) -> HeatmapGrid:
     return HeatmapGrid(
         "inversion-all",
-        "Similarity of every decoder state with every encoder state",
+        "Similarity of decoder and encoder states",
         "linear CKA",
         [
             Heatmap("Trained", np.asarray(found.token_similarity)),

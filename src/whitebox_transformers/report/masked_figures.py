@@ -16,18 +16,23 @@ if TYPE_CHECKING:
 
 def draw_predictions(reconstructions: Sequence[Reconstruction]) -> Figure:
     """One row per image: what was seen, what was filled in, the image."""
-    figure = figure_of(4.8, 0.5 + 1.7 * len(reconstructions))
+    figure = figure_of(4.8, 0.5 + 1.9 * len(reconstructions))
     rows = figure.subplots(len(reconstructions), 3, squeeze=False)
     for row, found in zip(rows, reconstructions, strict=True):
         titled = (
-            (found.masked, literal(found.name)),
+            (found.masked, "seen"),
             (found.filled, f"filled in, error {number(found.error)}"),
             (found.target, "image"),
         )
         for panel, (picture, title) in zip(row, titled, strict=True):
             panel.imshow(picture)
             panel.set_axis_off()
-            panel.set_title(title, fontsize=8)
+            panel.set_title(f"\n\n{title}", fontsize=8)
+        # In the empty line above the titles, and across all three: names of files are long.
+        name = row[0].annotate(
+            literal(found.name), (0, 1.16), xycoords="axes fraction", fontsize=9, fontweight="bold"
+        )
+        name.set_in_layout(False)
     return figure
 
 
