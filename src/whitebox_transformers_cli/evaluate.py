@@ -89,13 +89,19 @@ def _rows(score: StoredScore) -> list[tuple[str, str]]:
         ("perplexity", f"{values['perplexity']:,.2f}"),
         ("bits per byte", f"{values['bits_per_byte']:.4f}"),
         ("nats per byte", f"{values['nats_per_byte']:.4f}"),
+        ("perplexity of words", f"{values['word_perplexity']:,.2f}"),
         ("tokens scored", f"{values['tokens']:,}"),
         ("bytes scored", f"{values['bytes']:,}"),
+        ("words scored", f"{values['words']:,}"),
         ("texts", f"{values['texts']:,}"),
         ("context, stride", f"{protocol['context']:,}, {protocol['stride']:,}"),
     ]
     if "last_word_accuracy" in values:
-        rows.insert(0, ("last word, greedy", f"{values['last_word_accuracy']:.2%}"))
+        rows = [
+            ("last word, greedy", f"{values['last_word_accuracy']:.2%}"),
+            ("perplexity of last words", f"{values['last_word_perplexity']:,.2f}"),
+            *rows,
+        ]
     for key, said in (
         ("texts_left_out", "texts left out (one token)"),
         ("unknown_tokens", "unknown tokens (bytes not told)"),

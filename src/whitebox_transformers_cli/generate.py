@@ -12,8 +12,11 @@ from whitebox_transformers_cli.arguments import Run
 
 def generate(
     run: Run,
-    prompt: Annotated[
-        str, typer.Argument(metavar="PROMPT", help="Text to go on from; - reads standard input.")
+    prompts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROMPT...", help="Texts to go on from, together; - reads standard input."
+        ),
     ],
     tokens: Annotated[
         int | None,
@@ -32,33 +35,50 @@ def generate(
         bool, typer.Option("--greedy", help="Always the most probable token.")
     ] = False,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Of the draws; another one each time if left out.")
+        int | None,
+        typer.Option(
+            "--seed", min=0, max=2**63 - 1, help="Of the draws; another one each time if left out."
+        ),
     ] = None,
     truncate: Annotated[
         bool, typer.Option("--truncate", help="Drop the beginning of a prompt that is too long.")
     ] = False,
 ) -> None:
-    """Continue a text with a causal language model.
+    """Continue one or more texts with a causal language model.
 
-    The text is written as it is made. An empty prompt starts from the token that begins texts,
-    if the tokenizer has one.
+    A single text is written as it is made; several, of any lengths, go on together and are written
+    one after another. An empty prompt starts from the token that begins texts, if the tokenizer has
+    one.
     """
     import secrets
 
     from transformers import TextStreamer
 
-    from whitebox_transformers.evaluation.generate import Sampling, prepare_prompt
-    from whitebox_transformers.evaluation.generate import generate as carry_on
+    from whitebox_transformers.evaluation.generate import Sampling, generate_batch, prepare_prompt
     from whitebox_transformers.evaluation.language_model import load_language_model
 
     drawn = secrets.randbelow(2**31) if seed is None else seed
     sampling = Sampling(temperature, top_k, top_p, greedy, drawn)
     language = load_language_model(run)
-    ready = prepare_prompt(
-        language, sys.stdin.read() if prompt == "-" else prompt, tokens, truncate
-    )
-    if ready.cut:
-        typer.echo(f"the first {ready.cut:,} tokens of the prompt were dropped", err=True)
-    carry_on(language, ready, sampling, TextStreamer(language.tokenizer, skip_special_tokens=True))
+    ready = [prepare_prompt(language, text, tokens, truncate) for text in map(_read, prompts)]
+    for number, prompt in enumerate(ready, start=1):
+        if prompt.cut:
+            which = f"prompt {number}" if len(ready) > 1 else "the prompt"
+            typer.echo(f"the first {prompt.cut:,} tokens of {which} were dropped", err=True)
+    if len(ready) == 1:
+        streamer = TextStreamer(language.tokenizer, skip_special_tokens=True)
+        generate_batch(language, ready, sampling, streamer)
+    else:
+        made = generate_batch(language, ready, sampling)
+        for prompt, text in zip(ready, made, strict=True):
+            shown = language.tokenizer.decode(prompt.tokens[0], skip_special_tokens=True)
+            typer.echo(f"{shown}{text}\n")
     if seed is None and not greedy:
         typer.echo(f"seed: {drawn}", err=True)
+
+
+def _read(prompt: str) -> str:
+    """The prompt, or standard input; what is not UTF-8 is told of like any other text."""
+    if prompt != "-":
+        return prompt
+    return sys.stdin.buffer.read().decode(errors="surrogateescape")

@@ -15,7 +15,7 @@ from whitebox_transformers.training.run import train
 from whitebox_transformers_cli.app import app
 
 
-def wbt(*arguments: object, typed: str | None = None) -> Result:
+def wbt(*arguments: object, typed: str | bytes | None = None) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], input=typed)
 
 
@@ -72,6 +72,13 @@ def test_neurons_writes_numbers_and_a_page(tmp_path):
     assert (tmp_path / "model/neurons/index.html").is_file()
 
 
+def test_neurons_tries_numbers_only(gpt2):
+    for option, value in (("--scale", "nan"), ("--set", "inf")):
+        result = wbt("neurons", gpt2, option, value)
+        assert result.exit_code == 2
+        assert "expected a finite one" in result.stderr
+
+
 def test_neurons_refuses_a_black_box(gpt2, tmp_path):
     (tmp_path / "text.txt").write_text("the cat", encoding="utf-8")
     result = wbt("neurons", gpt2, "--data", tmp_path / "text.txt")
@@ -91,6 +98,18 @@ def test_generate_writes_prompt_and_continuation(gpt2):
     )
 
 
+def test_generate_goes_on_from_several_prompts_together(gpt2):
+    result = wbt("generate", gpt2, "the cat", "a", "--tokens", 4, "--greedy")
+    assert result.exit_code == 0, result.output
+    alone = [wbt("generate", gpt2, text, "--tokens", 4, "--greedy") for text in ("the cat", "a")]
+    assert result.stdout == "".join(f"{one.stdout}\n" for one in alone)
+    refused = wbt("generate", gpt2, "a", "the cat " * 20)
+    assert refused.exit_code == 2
+    assert "--truncate" in refused.stderr
+    cut = wbt("generate", gpt2, "a", "the cat " * 20, "--tokens", 3, "--greedy", "--truncate")
+    assert "tokens of prompt 2 were dropped" in cut.stderr
+
+
 def test_generate_tells_the_seed_that_repeats_it(gpt2):
     first = wbt("generate", gpt2, "the cat", "--temperature", 3)
     seed = first.stderr.strip().removeprefix("seed: ")
@@ -107,6 +126,14 @@ def test_generate_drops_the_beginning_of_a_long_prompt_only_when_told(gpt2):
     result = wbt("generate", gpt2, "the cat " * 20, "--tokens", 3, "--seed", 1, "--truncate")
     assert result.exit_code == 0, result.output
     assert "tokens of the prompt were dropped" in result.stderr
+
+
+def test_prompts_that_are_not_utf_8_are_told_of(gpt2):
+    # As the shell hands over bytes of another encoding, and as they are piped.
+    for result in (wbt("generate", gpt2, "\udcff"), wbt("generate", gpt2, "-", typed=b"\xff")):
+        assert result.exit_code == 2
+        assert "'\\udcff' is not UTF-8" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
 
 
 def test_generate_refuses_masked_models_and_missing_folders(bert, tmp_path):
@@ -159,6 +186,7 @@ def test_eval_refuses_in_one_line(gpt2, text, tmp_path):
         (["--data", tmp_path / "no.txt"], "is not a file"),
         (["--data", text, "--context", 99], "at most 16"),
         (["--data", text, "--stride", 99], "stride of 99"),
+        (["--data", text, "--out", tmp_path], "is a folder"),
     ):
         result = wbt("eval", gpt2, *arguments)
         assert result.exit_code == 2

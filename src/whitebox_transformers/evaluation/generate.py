@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -132,26 +133,54 @@ def generate(
         sampling: ``None``: the defaults of :class:`Sampling`.
         streamer: Receives tokens as they come.
     """
+    return generate_batch(language, [prompt], sampling, streamer)[0]
+
+
+def generate_batch(
+    language: LanguageModel,
+    prompts: Sequence[Prompt],
+    sampling: Sampling | None = None,
+    streamer: BaseStreamer | None = None,
+) -> list[str]:
+    """What follows each of several prompts, which may be of different lengths.
+
+    They are padded at their left ends and go on together by as many tokens as follow the one that
+    leaves the least room. Greedily each goes on as it would alone; what is drawn depends on the
+    seed and on all of them.
+
+    Args:
+        language: A causal language model.
+        prompts: From :func:`prepare_prompt`; at least one.
+        sampling: ``None``: the defaults of :class:`Sampling`.
+        streamer: Receives tokens as they come, of a single prompt.
+    """
     sampling = sampling or Sampling()
     tokenizer = language.tokenizer
     ends = tokenizer.eos_token_id
+    padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends or 0
     # A configuration made anew: what a model folder proposes would mix with what was asked for.
     options = GenerationConfig(
-        max_new_tokens=prompt.new_tokens,
+        max_new_tokens=min(prompt.new_tokens for prompt in prompts),
         eos_token_id=ends,
-        pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends or 0,
+        pad_token_id=padding,
         **sampling.options(),
     )
-    tokens = prompt.tokens.to(language.model.device)
+    length = max(prompt.tokens.shape[1] for prompt in prompts)
+    tokens = torch.full((len(prompts), length), padding)
+    mask = torch.zeros_like(tokens)
+    for row, prompt in enumerate(prompts):
+        begin = length - prompt.tokens.shape[1]
+        tokens[row, begin:], mask[row, begin:] = prompt.tokens[0], 1
+    device = language.model.device
     with torch.random.fork_rng():
         torch.manual_seed(sampling.seed)
         made = cast(Any, language.model).generate(
-            tokens,
-            attention_mask=torch.ones_like(tokens),
+            tokens.to(device),
+            attention_mask=mask.to(device),
             generation_config=options,
             streamer=streamer,
         )
-    return str(tokenizer.decode(made[0, tokens.shape[1] :], skip_special_tokens=True))
+    return [str(tokenizer.decode(row[length:], skip_special_tokens=True)) for row in made]
 
 
 def _beginning(language: LanguageModel) -> list[int]:

@@ -39,11 +39,13 @@ class EncodedText:
     Attributes:
         tokens: (n,) int64, the tokenizer's opening tokens included where the model is causal.
         bytes: UTF-8 bytes of what is predicted.
+        words: White-space separated words in it.
         last_word: How many tokens at the end belong to the last word; 0 if nobody asked.
     """
 
     tokens: Tensor
     bytes: int
+    words: int
     last_word: int
 
 
@@ -74,9 +76,10 @@ def score_texts(
 
     Returns:
         Plain values: ``nats_per_token``, ``perplexity``, ``nats_per_byte``, ``bits_per_byte``,
-        the ``tokens``, ``bytes`` and ``texts`` scored, ``unknown_tokens`` among the tokens,
-        ``texts_left_out`` (a single token), ``last_word_accuracy`` if asked for, and the
-        ``context`` and ``stride`` that held.
+        ``word_perplexity`` (the exponential of all nats over the white-space separated words), the
+        ``tokens``, ``bytes``, ``words`` and ``texts`` scored, ``unknown_tokens`` among the tokens,
+        ``texts_left_out`` (a single token), ``last_word_accuracy`` and ``last_word_perplexity`` (of
+        whole words) if asked for, and the ``context`` and ``stride`` that held.
 
     Raises:
         UserError: Before any work: a context above the model's, a stride outside it, last words
@@ -103,10 +106,7 @@ def score_texts(
         )
     totals = _totals(language, scored, losses)
     if last_words:
-        totals["last_word_accuracy"] = sum(
-            bool(loss.greedy[-text.last_word :].all())
-            for loss, text in zip(losses, scored, strict=True)
-        ) / len(scored)
+        totals |= _last_words(scored, losses)
     left_out = len(encoded) - len(scored)
     return totals | {"texts_left_out": left_out, "context": context, "stride": stride}
 
@@ -155,6 +155,7 @@ def encode(language: LanguageModel, text: str, last_word: bool = False) -> Encod
     return EncodedText(
         torch.tensor([*opening, *numbers]),
         len(text[start:].encode()),
+        len(text[start:].split()),
         _last_word(encoding, len(numbers), text) if last_word else 0,
     )
 
@@ -209,22 +210,40 @@ def _long_enough(encoded: list[EncodedText], texts: Texts, last_words: bool) -> 
     return long
 
 
+def _last_words(scored: list[EncodedText], losses: list[TokenLosses]) -> dict[str, float]:
+    """How many last words are found greedily, and how probable they are."""
+    ends = [slice(-text.last_word, None) for text in scored]
+    found = sum(bool(loss.greedy[end].all()) for loss, end in zip(losses, ends, strict=True))
+    nats = sum(loss.nats[end].sum().item() for loss, end in zip(losses, ends, strict=True))
+    return {
+        "last_word_accuracy": found / len(scored),
+        "last_word_perplexity": _perplexity(nats / len(scored)),
+    }
+
+
+def _perplexity(nats: float) -> float:
+    return math.exp(min(nats, LARGEST_EXPONENT))
+
+
 def _totals(
     language: LanguageModel, scored: list[EncodedText], losses: list[TokenLosses]
 ) -> dict[str, Any]:
     """Sums over all predictions, in float64, as rates."""
     nats = sum(loss.nats.sum(dtype=torch.float64).item() for loss in losses)
     tokens, size = sum(len(loss.nats) for loss in losses), sum(text.bytes for text in scored)
+    words = max(1, sum(text.words for text in scored))
     if not math.isfinite(nats):
         raise UserError(f"{language.name} gives a loss that is not finite: its weights are broken")
     unknown = language.tokenizer.unk_token_id
     return {
         "nats_per_token": nats / tokens,
-        "perplexity": math.exp(min(nats / tokens, LARGEST_EXPONENT)),
+        "perplexity": _perplexity(nats / tokens),
         "nats_per_byte": nats / size,
         "bits_per_byte": nats / size / math.log(2),
+        "word_perplexity": _perplexity(nats / words),
         "tokens": tokens,
         "bytes": size,
+        "words": words,
         "texts": len(scored),
         "unknown_tokens": sum(
             int(text.tokens[-len(loss.nats) :].eq(unknown).sum())

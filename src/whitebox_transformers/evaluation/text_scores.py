@@ -20,15 +20,23 @@ from whitebox_transformers.training.files import write_json
 from whitebox_transformers.training.provenance import provenance
 
 CAUSAL = (
-    "every token of a text but the first is predicted once, from at most `context` tokens before "
-    "it; windows overlap by context - stride"
+    "every token of a text but the first is predicted once; windows of `context` tokens move on by "
+    "`stride`, and each predicts what none has predicted before"
+)
+CAUSAL_CONDITION = (
+    "the {least:,} to {context:,} tokens before it in the same text, fewer near its beginning; "
+    "nothing of other texts"
 )
 MASKED = (
-    "every token of a text is hidden once and predicted from the tokens of its window; tokens "
-    "hidden together are drawn at random and all replaced by the mask"
+    "every token of a text is hidden once and predicted; tokens hidden together are drawn at "
+    "random and all replaced by the mask"
+)
+MASKED_CONDITION = (
+    "the other tokens of its window on both sides, up to {context:,} with special ones, less those "
+    "hidden together with it; nothing of other texts"
 )
 LAST_WORD = (
-    "greedy: every token of the last word is the most probable one given all tokens before it; a "
+    "greedy: every token of the last word is the most probable one given the tokens before it; a "
     "word is what stands after the last white space"
 )
 
@@ -81,12 +89,14 @@ def evaluate_texts(
     """
     if lambada and separator is not None:
         raise UserError("lambada reads one passage a line; leave the separator out")
+    if out is not None and Path(out).expanduser().is_dir():
+        raise UserError(f"out={out} is a folder; name the file to write in it")
     texts = read_texts(data, column, separator, lambada, split)
     language = load_language_model(run, device)
     scores = score_texts(language, texts, context, stride, lambada, masked_share, seed)
     windows = {key: scores.pop(key) for key in ("context", "stride")}
     values = scores | {
-        "protocol": _protocol(language, texts, lambada, masked_share, seed) | windows
+        "protocol": _protocol(language, texts, lambada, masked_share, seed, **windows)
     }
     file = Path(out).expanduser() if out else _default_file(run, data, values["protocol"])
     if file is not None:
@@ -95,14 +105,25 @@ def evaluate_texts(
 
 
 def _protocol(
-    language: LanguageModel, texts: Texts, last_words: bool, masked_share: float, seed: int
+    language: LanguageModel,
+    texts: Texts,
+    last_words: bool,
+    masked_share: float,
+    seed: int,
+    context: int,
+    stride: int,
 ) -> dict[str, Any]:
+    causal = language.kind == "causal"
+    condition = CAUSAL_CONDITION if causal else MASKED_CONDITION
     model, tokenizer = language.model, language.tokenizer
     masked = {"hidden_together": masked_share or "one token", "seed": seed}
     return {
-        "measured": CAUSAL if language.kind == "causal" else MASKED,
+        "measured": CAUSAL if causal else MASKED,
+        "conditioned_on": condition.format(least=context - stride + 1, context=context),
+        "context": context,
+        "stride": stride,
         **({"last_word": LAST_WORD} if last_words else {}),
-        **(masked if language.kind == "masked" else {}),
+        **({} if causal else masked),
         "texts": {"form": texts.form, "sources": texts.sources},
         "model": {
             "name": language.name,

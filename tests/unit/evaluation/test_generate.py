@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from tests.unit.analysis.tiny_text import tiny_crate_gpt
 from tests.unit.evaluation.tiny_language import byte_level, framed, tiny_bert, tiny_gpt2
 
 from whitebox_transformers.errors import UserError
-from whitebox_transformers.evaluation.generate import Sampling, generate, prepare_prompt
+from whitebox_transformers.evaluation.generate import (
+    Sampling,
+    generate,
+    generate_batch,
+    prepare_prompt,
+)
 
 
 def test_greedy_takes_the_most_probable_token_each_time():
@@ -23,6 +31,24 @@ def test_greedy_takes_the_most_probable_token_each_time():
     # The only token of the top 1, and of the smallest nucleus, is the greedy one.
     assert generate(language, prompt, Sampling(top_k=1)) == expected
     assert generate(language, prompt, Sampling(top_p=1e-9)) == expected
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "crate-gpt"])
+def test_prompts_of_different_lengths_go_on_as_each_would_alone(kind):
+    language = tiny_gpt2()
+    if kind == "crate-gpt":
+        size = language.model.config.vocab_size
+        language = replace(
+            language, model=tiny_crate_gpt(vocab_size=size, max_position_embeddings=16)
+        )
+    texts = ("the cat sat on the mat", "a", "the dog lay")
+    prompts = [prepare_prompt(language, text, 6) for text in texts]
+    alone = [generate(language, prompt, Sampling(greedy=True)) for prompt in prompts]
+    assert generate_batch(language, prompts, Sampling(greedy=True)) == alone
+    assert len(set(alone)) == 3
+    roomy = [prepare_prompt(language, text) for text in texts]  # as much as fits the longest
+    together = generate_batch(language, roomy, Sampling(greedy=True))
+    assert generate(language, roomy[0], Sampling(greedy=True)) == together[0]
 
 
 def test_the_seed_decides_and_the_caller_s_random_state_is_left():

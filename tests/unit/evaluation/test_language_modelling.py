@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -48,19 +49,22 @@ def test_batches_change_nothing(monkeypatch):
 def test_totals_follow_from_the_losses():
     language = tiny_gpt2()
     scores = score_texts(language, texts(*TEXTS, "a"), context=9, stride=4)
-    nats, tokens, size = 0.0, 0, 0
+    nats, tokens, size, words = 0.0, 0, 0, 0
     for text in TEXTS:
         ids = numbers(language, text)
         nats += sum(causal_nats(language.model, ids, 9, 4))
         tokens += len(ids) - 1
-        size += len(text.encode()) - len(language.tokenizer.decode(ids[:1]).encode())
+        rest = text[len(language.tokenizer.decode(ids[:1])) :]
+        size += len(rest.encode())
+        words += len(re.findall(r"\S+", rest))
     assert scores["tokens"] == tokens
-    assert scores["bytes"] == size
+    assert (scores["bytes"], scores["words"]) == (size, words)
     assert scores["texts"] == len(TEXTS)
     assert scores["texts_left_out"] == 1
     assert scores["unknown_tokens"] == 0
     assert scores["nats_per_token"] == pytest.approx(nats / tokens, rel=1e-5)
     assert scores["perplexity"] == pytest.approx(math.exp(nats / tokens), rel=1e-4)
+    assert scores["word_perplexity"] == pytest.approx(math.exp(nats / words), rel=1e-4)
     assert scores["nats_per_byte"] == pytest.approx(nats / size, rel=1e-5)
     assert scores["bits_per_byte"] == pytest.approx(nats / size / math.log(2), rel=1e-5)
 
@@ -140,6 +144,9 @@ def test_last_words_are_right_where_greedy_decoding_finds_them():
     for passage, expected in zip(passages, right, strict=True):
         scores = score_texts(language, texts(f" {passage}\n"), last_words=True)
         assert scores["last_word_accuracy"] == expected
+        rest = len(numbers(language, passage.rpartition(" ")[0]))
+        word = causal_nats(language.model, numbers(language, passage), 16, 8)[rest - 1 :]
+        assert scores["last_word_perplexity"] == pytest.approx(math.exp(sum(word)), rel=1e-4)
     scores = score_texts(language, texts(*passages), last_words=True)
     assert scores["last_word_accuracy"] == 0.5
 

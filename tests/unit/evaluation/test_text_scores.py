@@ -34,6 +34,7 @@ def test_the_score_is_stored_in_the_model_s_folder_with_its_protocol(folder, tex
     assert values == stored.values
     protocol = values["protocol"]
     assert (protocol["context"], protocol["stride"]) == (12, 5)
+    assert protocol["conditioned_on"].startswith("the 8 to 12 tokens before it in the same text")
     assert protocol["texts"]["form"] == "a file is a text"
     content = text.read_bytes()
     assert protocol["texts"]["sources"][0]["sha256"] == hashlib.sha256(content).hexdigest()
