@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,40 @@ def test_run_without_a_test_split_says_so(text, tmp_path):
     assert "no test split" in (result.folder / "README.md").read_text()
     with pytest.raises(UserError, match="no test split"):
         evaluate(result.folder)
+
+
+def test_a_finished_run_reads_changed_text_in_its_own_tokens(text, tmp_path):
+    changed = tmp_path / "text"
+    shutil.copytree(text, changed)
+    recipe = tiny_text_recipe(*KINDS[0], changed, steps=2, checkpoint_every=2)
+    result = train(recipe, tmp_path / "run")
+    for file in changed.glob("*.txt"):
+        file.write_text("the moon\n" * 9)
+    kept = AutoTokenizer.from_pretrained(result.folder).get_vocab()
+    assert task_of(recipe).prepare(recipe)[1].get_vocab() != kept  # so that something is tested
+    assert task_of(recipe).data_of_run(recipe, result.folder).tokenizer.get_vocab() == kept
+    assert evaluate(result.folder)["tokens"] > 0
+    for file in changed.glob("*.txt"):
+        file.write_text("an Ox")
+    with pytest.raises(UserError, match="has no token for"):
+        evaluate(result.folder)
+
+
+def test_a_stored_tokenizer_of_another_model_is_refused(text, tmp_path):
+    result = train(tiny_text_recipe(*KINDS[0], text, steps=2), tmp_path / "run")
+    tokenizer = AutoTokenizer.from_pretrained(result.folder)
+    tokenizer.add_tokens(["<another>"])
+    tokenizer.save_pretrained(result.folder)
+    with pytest.raises(UserError, match=r"run: the tokenizer has tokens up to number .* but the"):
+        evaluate(result.folder)
+    recipe = tiny_text_recipe(*KINDS[0], text)
+    recipe.model.from_, recipe.model.config = str(result.folder), {}
+    with pytest.raises(UserError, match=r"model\.from=.*run: the tokenizer has tokens up to"):
+        task_of(recipe).prepare(recipe)
+    for file in result.folder.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"model\.from=.*run: cannot load .* no tokenizer\.json"):
+        task_of(recipe).prepare(recipe)
 
 
 def test_smoke_makes_up_text_that_is_not_there(text, tmp_path):

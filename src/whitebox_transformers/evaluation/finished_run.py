@@ -12,6 +12,7 @@ from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.measuring import measure
 from whitebox_transformers.tasks import task_of
 from whitebox_transformers.tasks.recipe import Recipe
+from whitebox_transformers.training.progress import without_bars
 from whitebox_transformers.training.run_folder import find_run, recipe_of
 
 SPLITS = ("train", "validation", "test")
@@ -34,7 +35,7 @@ def evaluate(run: str | Path, split: str = "test") -> dict[str, Any]:
         raise UserError(f"split {split!r} is not known; choose one of: {', '.join(SPLITS)}")
     model, recipe = load_run(run)
     task = task_of(recipe)
-    data, _ = task.prepare(recipe)
+    data = task.data_of_run(recipe, Path(run).expanduser())
     chosen = {"train": data.train_plain, "validation": data.validation, "test": data.test}[split]
     if chosen is None:
         raise UserError(f"{run} has no {split} split; its recipe set nothing apart for it")
@@ -51,6 +52,7 @@ def load_run(run: str | Path) -> tuple[PreTrainedModel, Recipe]:
     if not folder.finished:
         raise UserError(f"{run} is not finished; `wbt train` with the same command resumes it")
     recipe = recipe_of(folder)
-    model = task_of(recipe).auto_model.from_pretrained(folder.path)
+    with without_bars():
+        model = task_of(recipe).auto_model.from_pretrained(folder.path)
     accelerated = recipe.train.device == "auto" and torch.accelerator.is_available()
     return model.to(torch.accelerator.current_accelerator() if accelerated else "cpu"), recipe

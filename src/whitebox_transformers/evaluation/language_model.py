@@ -12,7 +12,6 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -22,6 +21,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
+from whitebox_transformers.data.text import TokenizerConfig, check_vocabulary, load_tokenizer
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.tokens import tokens_around
 from whitebox_transformers.training.progress import without_bars
@@ -92,7 +92,7 @@ def load_language_model(name: str | Path, device: str | None = None) -> Language
     kind = kind_of(config, name)
     loader = AutoModelForCausalLM if kind == "causal" else AutoModelForMaskedLM
     tokenizer = _tokenizer(source, name)
-    check_vocabulary(config, tokenizer, name)
+    check_vocabulary(tokenizer, config.get_text_config().vocab_size, name)
     with without_bars():
         model = loader.from_pretrained(source).eval()
     nn.Module.to(model, torch.device(device) if device else _device())
@@ -138,34 +138,8 @@ def longest_sequence(
     return min((n for n in (limit, stated) if n is not None and n < UNLIMITED), default=None)
 
 
-def check_vocabulary(
-    config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, name: str
-) -> None:
-    """Refuse a tokenizer that can make tokens the model has no row for.
-
-    Raises:
-        UserError: With both sizes.
-    """
-    rows, highest = config.get_text_config().vocab_size, max(tokenizer.get_vocab().values())
-    if highest >= rows:
-        raise UserError(
-            f"{name}: the tokenizer has tokens up to number {highest:,}, but the model knows "
-            f"{rows:,}; they do not belong together: save the tokenizer the model was trained with"
-        )
-
-
 def _tokenizer(source: str, name: str) -> PreTrainedTokenizerFast:
-    missing = (
-        f"{name} has no tokenizer (no tokenizer.json); save the one the model was trained with "
-        "into the same folder"
-    )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(missing) from error
-    # For a folder without one transformers makes up the special tokens of the model's type.
-    if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
-        raise UserError(missing)
+    tokenizer = load_tokenizer(TokenizerConfig(kind="pretrained", path=source), name)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UserError(
             f"{name} has a {type(tokenizer).__name__}, which does not tell where in the text a "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from whitebox_transformers.data.text.documents import BadDocument, Document, read
 from whitebox_transformers.data.text.rows import Table
 from whitebox_transformers.data.text.stored_rows import HubTable
 from whitebox_transformers.data.text.tables import (
@@ -70,12 +71,17 @@ def read_texts(
             found, source = _data_set(str(name), split, column)
         elif path.suffix.lower() in (FORMATS if column is None else ENDINGS):
             found, source = _table(path, column)
+        elif column is not None:
+            raise UserError(
+                f"{name} is plain text and has no column {column!r}; leave --column out, or give "
+                f"one of {', '.join(ENDINGS)}"
+            )
         else:
             found, source = _plain(path, separator, lines)
         tables = tables or "column" in source
         kept = [text for text in found if text.strip()]
         if not kept:
-            raise UserError(f"{name} holds no text, only white space; expected something to score")
+            raise UserError(f"{name} holds no text, only white space")
         texts += kept
         sources.append(source)
     return Texts(texts, sources, _form(tables, separator, lines))
@@ -126,19 +132,16 @@ def _texts_of(
 
 def _content(path: Path) -> tuple[bytes, dict[str, Any]]:
     if not path.is_file():
-        raise UserError(f"{path} is not a file; expected a text to score")
+        raise UserError(f"{path} is not a file; expected a text")
     content = path.read_bytes()
     if not content:
-        raise UserError(f"{path} is empty; expected a text to score")
+        raise UserError(f"{path} is empty; expected a text")
     digest = hashlib.sha256(content).hexdigest()
     return content, {"file": str(path), "bytes": len(content), "sha256": digest}
 
 
 def _decoded(content: bytes, path: Path) -> str:
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8: byte {error.start:,} is 0x{content[error.start]:02x}; "
-            "convert it first, e.g. with iconv"
-        ) from error
+        return read(Document(str(path), "", content)).text
+    except BadDocument as error:
+        raise UserError(f"{error}; give UTF-8 text, e.g. by iconv") from error

@@ -11,8 +11,11 @@ def encoding_of(tokenizer: PreTrainedTokenizerBase, text: str) -> BatchEncoding:
     """The text's tokens alone, however long it is.
 
     Raises:
-        UserError: A character that the tokenizer knows neither as itself nor as unknown.
+        UserError: It was not UTF-8, or has a character that the tokenizer knows neither as itself
+            nor as unknown.
     """
+    if not is_unicode(text):
+        raise UserError(f"the text {ascii(text[:20])} is not UTF-8; convert it first")
     try:
         return tokenizer(text, add_special_tokens=False, verbose=False)
     # The library has no exception of its own.
@@ -25,6 +28,15 @@ def encoding_of(tokenizer: PreTrainedTokenizerBase, text: str) -> BatchEncoding:
             f"the text {text[:20]!r} cannot be read: the tokenizer has no token for {missing!r}, "
             f"which its corpus lacked; leave it out"
         ) from error
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8; bytes of another encoding come as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def tokens_around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

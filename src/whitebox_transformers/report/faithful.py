@@ -76,7 +76,7 @@ def faithful(
     subspaces_of(layer_at(model, 0))
     if device:
         nn.Module.to(model, torch.device(device))
-    data, _ = task_of(recipe).prepare(recipe)
+    data = task_of(recipe).data_of_run(recipe, folder.path)
     splits = {"train": data.train_plain, "validation": data.validation, "test": data.test}
     chosen = splits.get(split)
     if chosen is None:

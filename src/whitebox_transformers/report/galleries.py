@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers import AutoImageProcessor, AutoTokenizer
+from transformers import AutoImageProcessor
 
 from whitebox_transformers.data.protocol import Splits
+from whitebox_transformers.data.text import TokenizerConfig, load_tokenizer
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.report.examples import examples_from_files, examples_from_validation
 from whitebox_transformers.report.gallery import Gallery
@@ -60,7 +61,7 @@ def _of_images(
 ) -> tuple[Gallery, Splits]:
     processor = AutoImageProcessor.from_pretrained(folder.path)
     examples, left_out = examples_from_files(files, processor) if files else ([], [])
-    data, _ = task_of(recipe).prepare(recipe)
+    data = task_of(recipe).data_of_run(recipe, folder.path)
     examples = examples or examples_from_validation(data, count, recipe.seed)
     gallery = GALLERIES.get(recipe.task, ImageGallery)
     return gallery(examples, processor, left_out), data
@@ -70,10 +71,11 @@ def _of_text(
     folder: RunFolder, recipe: TextRecipe, texts: Sequence[str] | None, count: int
 ) -> tuple[Gallery, Splits]:
     task = task_of(recipe)
-    tokenizer = AutoTokenizer.from_pretrained(folder.path)
+    stored = TokenizerConfig(kind="pretrained", path=str(folder.path))
+    tokenizer = load_tokenizer(stored, str(folder.path))
     asked = ASKED.get(recipe.task, "class")
     reader = TextReader(tokenizer, asked, task.room(recipe), recipe.seed)
     examples = reader.of_texts(texts) if texts else []
-    data, _ = task.prepare(recipe)
+    data = task.data_of_run(recipe, folder.path)
     examples = examples or reader.of_split(data.validation, count)
     return TextGallery(examples, tokenizer, asked), data

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from whitebox_transformers.analysis.intervene import Coefficient, Intervention
 from whitebox_transformers.analysis.neurons import Neuron, NeuronStudy
+from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.language_model import LanguageModel
 from whitebox_transformers.training.provenance import provenance
 
@@ -25,6 +27,11 @@ class Changes:
 
     factor: float = 2.0
     value: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, number in (("scale", self.factor), ("set", self.value)):
+            if number is not None and not math.isfinite(number):
+                raise UserError(f"{name}={number} is no number to try; expected a finite one")
 
     def words(self) -> dict[str, str]:
         """By the name of a change, what it does."""

@@ -108,8 +108,9 @@ def look_at_neurons(
     language = load_language_model(run, device)
     indices = _layer_indices(language, layers, neurons)
     if texts is None:
-        recipe = recipe_of(find_run(run))
-        split = task_of(recipe).prepare(recipe)[0].validation
+        folder = find_run(run)
+        recipe = recipe_of(folder)
+        split = task_of(recipe).data_of_run(recipe, folder.path).validation
         chosen, source = samples_of_split(split, samples, seed), "the run's validation split"
     else:
         chosen = samples_of_texts(language, texts, samples, seed)

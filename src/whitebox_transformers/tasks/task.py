@@ -157,6 +157,14 @@ class Task(ABC, Generic[R, D]):
             UserError: They cannot be found or used, or do not fit the model.
         """
 
+    def data_of_run(self, recipe: R, folder: Path) -> D:
+        """The data of a finished run, as the model in its folder reads them.
+
+        Raises:
+            UserError: As ``prepare``.
+        """
+        return self.prepare(recipe)[0]
+
     @abstractmethod
     def config_fields(self, recipe: R, data: D) -> dict[str, Any]:
         """Fields of the model's configuration that the data decide, those of ``decided``."""

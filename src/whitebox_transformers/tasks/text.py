@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from transformers import PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from whitebox_transformers.data.text import (
     ClassifiedTextData,
@@ -18,6 +18,7 @@ from whitebox_transformers.data.text import (
     TokenizerConfig,
     build_text,
     check_vocabulary,
+    load_tokenizer,
 )
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.tasks.recipe import Recipe
@@ -70,6 +71,26 @@ class TextTask(Task[T, D], Generic[T, D]):
             UserError: The text cannot be found or used, the context is beyond the model's
                 positions, or the tokenizer has tokens that ``model.from`` does not know.
         """
+        source, tokenizer = recipe.model.from_, recipe.tokenizer
+        if source is not None:
+            tokenizer = _stored(source, self.config(recipe.model), f"model.from={source}")
+        data = self._read(recipe, tokenizer)
+        return data, data.tokenizer
+
+    def data_of_run(self, recipe: T, folder: Path) -> D:
+        """The data of a finished run in the tokens of its own tokenizer.
+
+        One made anew would be another if the text has changed since, or, of the standard library,
+        with another Python.
+
+        Raises:
+            UserError: As ``prepare``; the tokenizer is missing or is not the model's.
+        """
+        return self._read(
+            recipe, _stored(str(folder), AutoConfig.from_pretrained(folder), str(folder))
+        )
+
+    def _read(self, recipe: T, tokenizer: TokenizerConfig) -> D:
         family = self.family(recipe.model)
         room = self.room(recipe)
         context = recipe.context or room
@@ -78,9 +99,8 @@ class TextTask(Task[T, D], Generic[T, D]):
                 f"context={context} is out of range: the model has positions for {room} tokens; "
                 "expected 2 to that many"
             )
-        data: Any = build_text(recipe.data, _tokenizer(recipe), self.learns, context, recipe.seed)
+        data: Any = build_text(recipe.data, tokenizer, self.learns, context, recipe.seed)
         final = build_config(recipe.model, family, self.config_fields(recipe, data))
-        check_vocabulary(data.tokenizer, final.vocab_size, f"model.from={recipe.model.from_}")
         # The row of the first token is known only now, with the padding token.
         first = family.first_position(final)
         if first + context > final.max_position_embeddings:
@@ -94,7 +114,7 @@ class TextTask(Task[T, D], Generic[T, D]):
         for split in splits:
             if hasattr(split, "first_position"):
                 split.first_position = first
-        return data, data.tokenizer
+        return data
 
     def room(self, recipe: T) -> int:
         """The most tokens that the recipe's model reads at once."""
@@ -139,8 +159,9 @@ class TextTask(Task[T, D], Generic[T, D]):
         return made_up_documents(recipe.data, folder)
 
 
-def _tokenizer(recipe: TextRecipe) -> TokenizerConfig:
-    """The recipe's block, or the tokenizer of the model whose weights are taken."""
-    if recipe.model.from_ is None:
-        return recipe.tokenizer
-    return TokenizerConfig(kind="pretrained", path=recipe.model.from_)
+def _stored(source: str, config: PreTrainedConfig, where: str) -> TokenizerConfig:
+    """The tokenizer that lies beside a model, which knows all of its tokens."""
+    tokenizer = TokenizerConfig(kind="pretrained", path=source)
+    size = config.get_text_config().vocab_size
+    check_vocabulary(load_tokenizer(tokenizer, where), size, where)
+    return tokenizer

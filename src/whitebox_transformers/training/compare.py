@@ -65,7 +65,7 @@ def _row(result: RunResult) -> Row:
     if not white_box_layers(model):
         return Row(result, None, None)
     task, body = task_of(recipe), model.base_model
-    validation = task.prepare(recipe)[0].validation
+    validation = task.data_of_run(recipe, result.folder).validation
     batches = islice(evaluation_batches(validation, INSPECTED_BATCH), INSPECTED_BATCHES)
     seen = (task.seen_by_layers(model, batch) for batch in batches)
     curves = measure_layers(body, seen, sorted({*CHEAP} & {*available_measures(body)})).curves

@@ -64,6 +64,11 @@ def test_values_between_commas_are_texts_if_a_column_is_named(write):
         read_texts([write("b.csv", "words,n\na,b,c\n")], column="words")
 
 
+def test_plain_text_has_no_columns(write):
+    with pytest.raises(UserError, match=r"a.txt is plain text and has no column 'words'"):
+        read_texts([write("a.txt", "some words")], column="words")
+
+
 def test_a_folder_of_a_data_set_is_read_by_its_column(tmp_path):
     datasets = pytest.importorskip("datasets")
     folder = tmp_path / "data"
@@ -83,7 +88,8 @@ def test_a_folder_of_a_data_set_is_read_by_its_column(tmp_path):
     [
         ("a.txt", b"", "is empty"),
         ("a.txt", b" \n ", "only white space"),
-        ("a.txt", b"abc\xff", r"not UTF-8: byte 3 is 0xff"),
+        ("a.txt", b"abc\xff", r"a.txt: not UTF-8: byte 3 is 0xff"),
+        ("a.txt", b"abc\0abc", r"a.txt: binary: byte 3 is zero, which no text has"),
         (
             "a.jsonl",
             b'{"text": "a"}\n{"words": "b"}',

@@ -6,7 +6,7 @@ run sees depends neither on the number of workers or processes nor on where it w
 
 from whitebox_transformers.data.text.build import ClassifiedTextData, TextData, build_text
 from whitebox_transformers.data.text.config import TextDataConfig
-from whitebox_transformers.data.text.tokenizer import check_vocabulary
+from whitebox_transformers.data.text.tokenizer import check_vocabulary, load_tokenizer
 from whitebox_transformers.data.text.tokenizer_config import TokenizerConfig
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "TokenizerConfig",
     "build_text",
     "check_vocabulary",
+    "load_tokenizer",
 ]

@@ -87,7 +87,7 @@ def class_number(value: Any, names: list[str], row: str) -> int:
     if label.isdecimal() and int(label) < len(names):
         return int(label)
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    raise BadDocument(row, f"label {value!r} is no class of the training rows ({shown})")
+    raise BadDocument(row, f"label {value!r} is none of the classes ({shown})")
 
 
 def target_number(value: Any, row: str) -> float:

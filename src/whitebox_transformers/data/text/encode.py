@@ -181,8 +181,10 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
 
 def _name_lengths(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """Of byte-level tokenizers: each character of a token's name is a byte."""
-    lengths = np.zeros(len(tokenizer), dtype=np.int64)
-    for name, index in tokenizer.get_vocab().items():
+    vocabulary = tokenizer.get_vocab()
+    # Numbers may have gaps, as where tokens were added behind a padded vocabulary.
+    lengths = np.zeros(max(vocabulary.values()) + 1, dtype=np.int64)
+    for name, index in vocabulary.items():
         lengths[index] = len(name)
     lengths[tokenizer.all_special_ids] = 0
     return lengths

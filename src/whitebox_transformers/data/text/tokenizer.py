@@ -65,21 +65,30 @@ def train_tokenizer(
     )
 
 
-def load_tokenizer(config: TokenizerConfig) -> PreTrainedTokenizerBase:
+def load_tokenizer(config: TokenizerConfig, where: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a run, of a folder or of the hub.
+
+    Args:
+        config: ``kind`` is ``pretrained``.
+        where: Names it in messages; ``None``: the recipe's key.
 
     Raises:
         UserError: There is none.
     """
+    failure = f"{where or f'tokenizer.path={config.path}'}: cannot load a tokenizer from there"
+    missing = "there is no tokenizer.json; save the one the model was trained with"
     name = expand(config.path, "tokenizer.path")
     try:
-        return AutoTokenizer.from_pretrained(name, revision=config.revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=config.revision or "main")
     # Whatever goes wrong in there, from a missing file to a broken connection, is not ours.
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(
-            f"tokenizer.path={config.path}: cannot load a tokenizer from there: {reason}"
-        ) from error
+        reason = missing if "backend tokenizer" in reason else reason
+        raise UserError(f"{failure}: {reason}") from error
+    # For a folder without one transformers makes up the special tokens of the model's type.
+    if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
+        raise UserError(f"{failure}: {missing}")
+    return tokenizer
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int, where: str) -> None:
@@ -91,12 +100,14 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int, where: str) 
         where: Names the model in messages.
 
     Raises:
-        UserError: The tokenizer has more tokens.
+        UserError: The tokenizer can make tokens that the model has no row for.
     """
-    if len(tokenizer) > size:
+    highest = max(tokenizer.get_vocab().values(), default=-1)
+    if highest >= size:
         raise UserError(
-            f"{where} has a vocabulary of {size} tokens, but the tokenizer has {len(tokenizer)}; "
-            f"set vocab_size={len(tokenizer)} or use the tokenizer that the model was trained with"
+            f"{where}: the tokenizer has tokens up to number {highest:,}, but the model knows "
+            f"{size:,}; they do not belong together: use the tokenizer that the model was trained "
+            "with"
         )
 
 

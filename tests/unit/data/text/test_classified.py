@@ -205,8 +205,8 @@ def test_labels_that_are_no_classes(tmp_path):
     refused("has 1200 different values, too many for classes",
             write(tmp_path / "c.tsv", texts, texts))  # fmt: skip
     train = write(tmp_path / "d.tsv", ["yes", "no"] * 30)
-    refused(r"60 of 1\d\d rows cannot be used: .*line 2: label 'maybe' is no class of the training "
-            r"rows \(no, yes\)", train,
+    refused(r"60 of 1\d\d rows cannot be used: .*line 2: label 'maybe' is none of the "
+            r"classes \(no, yes\)", train,
             validation_path=str(write(tmp_path / "e.tsv", ["maybe"] * 60)))  # fmt: skip
     refused("label 'yes' is no number", train, regression=True)
     with pytest.raises(UserError, match=r"data\.labels names classes, which data\.regression"):
