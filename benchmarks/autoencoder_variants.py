@@ -15,6 +15,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks.records import write_result
+from whitebox_transformers import CrateMAEForPreTraining
 from whitebox_transformers.analysis.inversion import measure_inversion
 from whitebox_transformers.data.loading import evaluation_batches
 from whitebox_transformers.evaluation.finished_run import load_run
@@ -62,6 +63,7 @@ def inversion(folder: Path) -> dict[str, float]:
     """How alike decoder and encoder are where the decoder begins and where it ends."""
     model, recipe = load_run(folder)
     validation = task_of(recipe).prepare(recipe)[0].validation
+    assert isinstance(model, CrateMAEForPreTraining)
     found = measure_inversion(model, evaluation_batches(validation, 64))
     similarity = found.curves["pair_similarity"].mean
     return {

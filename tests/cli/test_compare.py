@@ -34,3 +34,16 @@ def test_recipe_without_black_box():
     result = CliRunner().invoke(app, ["compare", "image/digits", "against=null"])
     assert result.exit_code == 2
     assert "against" in result.stderr
+
+
+def test_pair_of_masked_autoencoders(tmp_path):
+    out = f"out={tmp_path / 'pair'}"
+    result = CliRunner().invoke(app, ["compare", "mae/digits", "--smoke", out, "train.device=cpu"])
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.stdout.splitlines() if "-mae " in line]
+    assert [row[0] for row in rows] == ["crate-mae", "vit-mae"]
+    parameters = [int(row[1].replace(",", "")) for row in rows]
+    assert abs(parameters[1] / parameters[0] - 1) <= 0.02
+    page = re.search(r"^page: (.+)$", result.stdout, flags=re.MULTILINE)
+    assert page
+    assert 'id="inversion"' in Path(page[1]).read_text(encoding="utf-8")

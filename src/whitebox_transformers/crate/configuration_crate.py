@@ -82,7 +82,8 @@ class CrateConfig(BackboneConfigMixin, OperatorConfig):
             if not isinstance(value, int):
                 value = list(value)
                 setattr(self, name, value)
-            if len(pair(value)) != 2 or min(pair(value)) < 1:
+            sides = (value, value) if isinstance(value, int) else value
+            if len(sides) != 2 or min(sides) < 1:
                 raise ValueError(
                     f"{name}={value} must be one positive number or [height, width] of them."
                 )
@@ -121,9 +122,10 @@ def nearest_multiple(length: int, patch: int) -> int:
     return max(round(length / patch), 1) * patch
 
 
-def pair(value: int | list[int] | tuple[int, ...]) -> tuple[int, ...]:
+def pair(value: int | list[int] | tuple[int, ...]) -> tuple[int, int]:
     """Height and width, where one number means both."""
-    return (value, value) if isinstance(value, int) else tuple(value)
+    height, width = (value, value) if isinstance(value, int) else value
+    return height, width
 
 
 __all__ = ["PRESETS", "CrateConfig"]

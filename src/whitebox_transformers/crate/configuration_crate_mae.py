@@ -24,7 +24,7 @@ class CrateMAEDecoderConfig(OperatorConfig):
     model_type = "crate_mae_decoder"
     sparsify_first: ClassVar[bool] = True
 
-    dictionary_transposed: bool = False
+    dictionary_transposed: bool = False  # pyright: ignore[reportIncompatibleVariableOverride]
     patch_pixels: int = 768
     norm_eps: float | int = 1e-6
 
@@ -135,12 +135,15 @@ class CrateMAEConfig(CrateConfig):
         said = {name: getattr(self, name) for name in shared}
         if self.compression != "none":
             said["mssa_sign"] = -self.mssa_sign
-        same_heads = self.decoder_num_attention_heads == self.num_attention_heads
+        depth, heads = self.decoder_num_hidden_layers, self.decoder_num_attention_heads
+        assert depth is not None  # both are filled in by now
+        assert heads is not None
+        same_heads = heads == self.num_attention_heads
         tall, wide = pair(self.patch_size)
         return CrateMAEDecoderConfig(
             **said,
-            num_hidden_layers=self.decoder_num_hidden_layers,
-            num_attention_heads=self.decoder_num_attention_heads,
+            num_hidden_layers=depth,
+            num_attention_heads=heads,
             head_dim=self.head_dim if same_heads else None,
             sparsification="linear",
             dictionary_transposed=self.decoder_dictionary == "transposed",

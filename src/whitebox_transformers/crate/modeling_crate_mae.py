@@ -103,7 +103,7 @@ class CrateMAEPreTrainedModel(CratePreTrainedModel):
     biases, a small normal for class and mask token, the configured ``dictionary_init``.
     """
 
-    config: CrateMAEConfig
+    config: CrateMAEConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     remote_classes = {
         "AutoModel": "modeling_crate_mae.CrateMAEModel",
         "AutoModelForPreTraining": "modeling_crate_mae.CrateMAEForPreTraining",
@@ -123,7 +123,7 @@ class CrateMAEPreTrainedModel(CratePreTrainedModel):
             init.normal_(module.mask_token, std=module.config.position_init_std)
 
 
-class CrateMAEModel(CrateMAEPreTrainedModel, CrateModel):
+class CrateMAEModel(CrateMAEPreTrainedModel, CrateModel):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The encoder. It sees the whole image, and the same features come of it every time.
 
     Given ``noise`` it hides patches as in pre-training.
@@ -236,6 +236,7 @@ class CrateMAEForPreTraining(CrateMAEPreTrainedModel):
         """
         asked = {key: kwargs.pop(key) for key in list(kwargs) if key.startswith("decoder_")}
         encoded, z = self.encode(pixel_values, noise, **kwargs)
+        assert encoded.mask is not None
         decoded = self.decoder(
             z, **{key.removeprefix("decoder_"): request for key, request in asked.items()}
         )
@@ -325,7 +326,7 @@ def shared_weights(config: CrateMAEConfig) -> dict[str, str]:
     }
 
 
-class CrateMAEForImageClassification(CrateMAEPreTrainedModel, CrateForImageClassification):
+class CrateMAEForImageClassification(CrateMAEPreTrainedModel, CrateForImageClassification):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A classifier on the pre-trained encoder, to be fine-tuned: whole images, no decoder."""
 
     _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^mask_token$"]

@@ -86,7 +86,8 @@ def study_layers(
         title = f"{whose}, {split}"
         batches = measured_batches(splits[split], samples, batch_size, seed, title)
         # Without its head, whose scores of a whole vocabulary nobody looks at.
-        return measure(network.base_model, (seen(network, batch) for batch in batches))
+        body: Any = network.base_model
+        return measure(body, (seen(network, batch) for batch in batches))
 
     trained = {split: look(model, split, "trained") for split in splits}
     untrained = {split: look(control, split, "untrained") for split in splits}

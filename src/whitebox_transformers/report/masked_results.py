@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -31,7 +32,8 @@ class MaskedImageGallery(ImageGallery):
         """
         if model.config.model_type == "vit_mae":
             return []
-        return super().attention(model.base_model, control.base_model)
+        encoders: Any = (model.base_model, control.base_model)
+        return super().attention(*encoders)
 
     def predictions(self, model: PreTrainedModel) -> Sequence[Reconstruction]:
         """Every image with patches hidden, and with the model's own in their place.

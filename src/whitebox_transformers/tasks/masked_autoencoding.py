@@ -129,7 +129,7 @@ class MaskedAutoencoding(Task[MaskedImageRecipe, ImageData]):
 
     def measure_batch(self, model: nn.Module, batch: Sample) -> torch.Tensor:
         """Of the hidden patches of each image: squared error, mean and mean square."""
-        config = getattr(model, "module", model).config
+        config: Any = getattr(model, "module", model).config
         outputs = model(**batch)
         target = patchify(batch["pixel_values"], pair(config.patch_size))
         target = normalised(target) if config.norm_pix_loss else target

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import cast
+
+from transformers import PreTrainedModel
 
 from whitebox_transformers.analysis.layers import white_box_layers
 from whitebox_transformers.analysis.layerwise import measure as measure_layers
@@ -64,7 +67,7 @@ def _row(result: RunResult) -> Row:
     model, recipe = load_run(result.folder)
     if not white_box_layers(model):
         return Row(result, None, None)
-    task, body = task_of(recipe), model.base_model
+    task, body = task_of(recipe), cast(PreTrainedModel, model.base_model)
     validation = task.data_of_run(recipe, result.folder).validation
     batches = islice(evaluation_batches(validation, INSPECTED_BATCH), INSPECTED_BATCHES)
     seen = (task.seen_by_layers(model, batch) for batch in batches)

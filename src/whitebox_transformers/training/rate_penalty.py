@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from whitebox_transformers.analysis.layers import encoder_layers, subspaces_of
+from whitebox_transformers.analysis.layers import subspaces_of
 from whitebox_transformers.analysis.padding import measured_without_padding
 from whitebox_transformers.crate.block import CrateLayer
 from whitebox_transformers.crate.rates import sparse_rate_reduction
@@ -98,10 +98,13 @@ def learning_layers(model: PreTrainedModel) -> list[CrateLayer]:
     Raises:
         UserError: There are none.
     """
+    # Of a learner with a teacher the base model is the teacher, which training does not move.
     layers = [
         layer
-        for layer in encoder_layers(model)
-        if any(parameter.requires_grad for parameter in layer.parameters())
+        for layer in model.modules()
+        if isinstance(layer, CrateLayer)
+        and not layer.sparsify_first
+        and any(parameter.requires_grad for parameter in layer.parameters())
     ]
     if not layers:
         raise UserError(
