@@ -17,7 +17,7 @@ def list_all() -> None:
     from whitebox_transformers_cli.tables import print_table
 
     print_table(
-        f"Presets, parameters with {CLASSES:,} classes (-patch8: {CLASSES_PATCH8:,})",
+        f"Presets; classifiers of images with {CLASSES:,} classes (-patch8: {CLASSES_PATCH8:,})",
         ("preset", "parameters", "width", "layers", "heads", "patch"),
         _preset_rows(),
     )
@@ -26,26 +26,35 @@ def list_all() -> None:
 
 
 def _preset_rows() -> list[tuple[str, ...]]:
+    """One row for every preset of every task's white box."""
     import torch
 
-    from whitebox_transformers import CrateConfig, CrateForImageClassification
-    from whitebox_transformers.crate import PRESETS
+    from whitebox_transformers.tasks import TASKS
 
-    rows = []
-    for name in PRESETS:
-        classes = CLASSES_PATCH8 if name.endswith("-patch8") else CLASSES
-        config = CrateConfig.from_preset(name, num_labels=classes)
-        with torch.device("meta"):
-            model = CrateForImageClassification(config)
-        values = (
-            sum(p.numel() for p in model.parameters()),
-            config.hidden_size,
-            config.num_hidden_layers,
-            config.num_attention_heads,
-            config.patch_size,
-        )
-        rows.append((name, *(f"{value:,}" for value in values)))
-    return rows
+    rows: dict[str, tuple[str, ...]] = {}
+    for task in TASKS.values():
+        family = task.families[task.white_box]
+        for name in family.presets.keys() - rows.keys():
+            config = family.config.from_preset(name, **_classes(task.name, name))
+            with torch.device("meta"):
+                model = family.model(config)
+            values = (
+                sum(p.numel() for p in model.parameters() if p.requires_grad),
+                config.hidden_size,
+                config.num_hidden_layers,
+                config.num_attention_heads,
+                getattr(config, "patch_size", "-"),
+            )
+            rows[name] = (name, *(f"{v:,}" if isinstance(v, int) else str(v) for v in values))
+    order = [name for task in TASKS.values() for name in task.families[task.white_box].presets]
+    return [rows[name] for name in dict.fromkeys(order)]
+
+
+def _classes(task: str, preset: str) -> dict[str, int]:
+    """The number of classes of a classifier of images; other heads have their own size."""
+    if task != "image-classification":
+        return {}
+    return {"num_labels": CLASSES_PATCH8 if preset.endswith("-patch8") else CLASSES}
 
 
 def _recipe_rows() -> list[tuple[str, str]]:

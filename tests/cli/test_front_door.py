@@ -177,3 +177,13 @@ def test_export_knows_one_format():
     result = wbt("export", "anywhere", "--format", "pickle")
     assert result.exit_code == 2
     assert "onnx" in result.stderr
+
+
+def test_list_shows_the_sizes_of_every_white_box():
+    result = wbt("list")
+    assert result.exit_code == 0, result.output
+    rows = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines() if line.split()}
+    assert rows["crate-base"] == "22,796,008"
+    assert rows["crate-mae-base"] == "43,745,280"
+    assert rows["crate-gpt-base"] == "60,699,648"
+    assert "crate-bert-base" in rows
