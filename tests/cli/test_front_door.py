@@ -182,7 +182,8 @@ def test_export_knows_one_format():
 def test_list_shows_the_sizes_of_every_white_box():
     result = wbt("list")
     assert result.exit_code == 0, result.output
-    rows = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines() if line.split()}
+    cells = [line.split() for line in result.stdout.splitlines()]
+    rows = {row[0]: row[1] for row in cells if len(row) > 1}
     assert rows["crate-base"] == "22,796,008"
     assert rows["crate-mae-base"] == "43,745,280"
     assert rows["crate-gpt-base"] == "60,699,648"
