@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from whitebox_transformers_cli.attention import attention
 from whitebox_transformers_cli.catalogue import list_all
 from whitebox_transformers_cli.compare import compare
 from whitebox_transformers_cli.convert import convert
@@ -19,6 +20,7 @@ from whitebox_transformers_cli.inspection import inspect
 from whitebox_transformers_cli.neurons import neurons
 from whitebox_transformers_cli.predict import predict
 from whitebox_transformers_cli.probe import probe
+from whitebox_transformers_cli.segment import segment
 from whitebox_transformers_cli.train import train
 from whitebox_transformers_cli.verify import verify
 
@@ -60,6 +62,8 @@ app.command("probe")(probe)
 app.command("inspect")(inspect)
 app.command("faithful")(faithful)
 app.command("neurons")(neurons)
+app.command("segment")(segment)
+app.command("attention")(attention)
 app.command("predict")(predict)
 app.command("generate")(generate)
 app.command("convert")(convert)

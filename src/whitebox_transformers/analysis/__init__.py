@@ -13,6 +13,7 @@ from .measures import CHEAP, MEASURES, STEP_MEASURES, available_measures
 from .neuron_effect import EffectProbe
 from .neurons import NeuronStudy, neuron_statistics
 from .output_matrix import output_agreement
+from .patches import patch_features
 
 __all__ = [
     "CHEAP",
@@ -34,6 +35,7 @@ __all__ = [
     "measure",
     "neuron_statistics",
     "output_agreement",
+    "patch_features",
     "subspace_coherence",
     "token_coherence",
     "untrained",

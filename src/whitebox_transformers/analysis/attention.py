@@ -10,17 +10,19 @@ Legend: B batch, N = 1 + patches, K heads, P head width, L layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from whitebox_transformers.crate.attention import attention_weights
+from whitebox_transformers.errors import UserError
 
-from .layers import checked_index, compress_of, evaluating, white_box_layers
+from .compared import Compared, compare
+from .layers import checked_index
+from .patches import grid_of, image_arguments, on_grid
 
 
 def class_attention(
@@ -29,8 +31,9 @@ def class_attention(
     """Attention of the class token to every patch.
 
     Args:
-        model: A CRATE model with attention, or a Hugging Face ViT.
-        pixel_values: (B, channels, height, width), moved to the model's device.
+        model: A CRATE model with attention, or a Hugging Face ViT, DeiT, DINOv2 or the like.
+        pixel_values: (B, channels, height, width), moved to the model's device; any
+            multiple of the patch, positions are interpolated.
         layers: Indices, from 0 or negative from the end; None for all. The paper shows the last
             layer but one, -2.
 
@@ -39,26 +42,26 @@ def class_attention(
         attention to itself is dropped, so a head sums to less than one.
 
     Raises:
-        UserError: No such layer, layers without attention, or a folded model.
+        UserError: No such layer, layers without attention, no class token, or a folded model.
     """
-    rows = attention_rows(model, {"pixel_values": pixel_values}, 0, layers)
-    patch = model.config.patch_size
-    tall, wide = (patch, patch) if isinstance(patch, int) else patch
-    grid = (pixel_values.shape[-2] // tall, pixel_values.shape[-1] // wide)
-    # Patches come last, so that further special tokens of a black box are dropped as well.
-    return {i: row[..., -grid[0] * grid[1] :].unflatten(-1, grid) for i, row in rows.items()}
+    rows = attention_rows(model, image_arguments(model, pixel_values), 0, layers)
+    grid = grid_of(model, pixel_values)
+    if any(row.shape[-1] == grid[0] * grid[1] for row in rows.values()):
+        raise UserError(f"{type(model).__name__} has patches only, no class token that attends")
+    return {index: on_grid(row, grid) for index, row in rows.items()}
 
 
 def attention_rows(
     model: PreTrainedModel,
-    inputs: Mapping[str, Tensor],
+    inputs: Mapping[str, Any],
     query: int,
     layers: Sequence[int] | None = None,
 ) -> dict[int, Tensor]:
     """Attention of one token to every token.
 
     Args:
-        model: A CRATE model with attention, or a model that returns ``attentions``.
+        model: A CRATE model with attention, or one that attends through transformers' attention
+            interface.
         inputs: The model's arguments, moved to its device.
         query: Place of the token that attends, from 0, or negative from the end.
         layers: Indices, from 0 or negative from the end; None for all.
@@ -70,65 +73,25 @@ def attention_rows(
     Raises:
         UserError: No such layer, layers without attention, or a folded model.
     """
-    white_box = bool(white_box_layers(model))
     depth = model.config.num_hidden_layers
     asked = range(depth) if layers is None else layers
     wanted = [checked_index("layer", index, depth) for index in asked]
-    inputs = {key: value.to(model.device) for key, value in inputs.items()}
-    with evaluating(model), torch.inference_mode():
-        rows = (_rows_from_u if white_box else _rows_from_eager)(model, inputs, query, wanted)
-    return {index: row.float().cpu() for index, row in rows.items()}
+    rows: dict[int, Tensor] = {}
+
+    def keep_row(index: int, given: Compared) -> None:
+        rows[index] = _row(given, query % given.query.shape[2]).float().cpu()
+
+    compare(model, inputs, wanted, keep_row)
+    return {index: rows[index] for index in wanted}
 
 
-def _rows_from_u(
-    model: PreTrainedModel, inputs: Mapping[str, Tensor], query: int, wanted: Sequence[int]
-) -> dict[int, Tensor]:
-    """Rows (B, K, N) by layer, from the inputs of each layer's attention."""
-    layers, rows = white_box_layers(model), {}
-
-    def keep_row(index: int, given: tuple) -> None:
-        queries, keys, mask, scaling, causal, *_ = given
-        rows[index] = _row(queries, keys, mask, scaling, causal, query % queries.shape[2])
-
-    with ExitStack() as hooks:
-        for index in wanted:
-            attention_map = compress_of(layers[index]).mssa.attention_map
-            handle = attention_map.register_forward_pre_hook(
-                lambda _, given, index=index: keep_row(index, given)
-            )
-            hooks.callback(handle.remove)
-        model(**inputs)
-    return rows
-
-
-def _row(
-    queries: Tensor, keys: Tensor, mask: Tensor | None, scaling: float, causal: bool, place: int
-) -> Tensor:
+def _row(given: Compared, place: int) -> Tensor:
     """Weights (B, K, N) of the query at ``place``, without the square matrix."""
-    one, count = queries[:, :, place : place + 1], keys.shape[2]
+    one, keys, mask = given.query[:, :, place : place + 1], given.key, given.mask
+    count = keys.shape[2]
     if mask is not None:
         row = mask if mask.shape[-2] == 1 else mask[:, :, place : place + 1]
-        return attention_weights(one, keys, row, scaling)[:, :, 0]
-    seen = place + 1 if causal else count
-    weights = attention_weights(one, keys[:, :, :seen], None, scaling)[:, :, 0]
+        return attention_weights(one, keys, row, given.scaling)[:, :, 0]
+    seen = place + 1 if given.causal else count
+    weights = attention_weights(one, keys[:, :, :seen], None, given.scaling)[:, :, 0]
     return F.pad(weights, (0, count - seen))
-
-
-def _rows_from_eager(
-    model: PreTrainedModel, inputs: Mapping[str, Tensor], query: int, wanted: Sequence[int]
-) -> dict[int, Tensor]:
-    """Rows (B, K, N) by layer, of a model that returns its attentions."""
-    with _eager(model):
-        attentions = model(**inputs, output_attentions=True).attentions
-    return {index: attentions[index][:, :, query] for index in wanted}
-
-
-@contextmanager
-def _eager(model: PreTrainedModel) -> Iterator[None]:
-    """Attention that returns its weights, inside the block."""
-    implementation = model.config._attn_implementation or "eager"
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(implementation)

@@ -50,8 +50,19 @@ class BadImage(Fault):
     """An image that cannot be used; says which and why."""
 
 
-def decode(record: Record, prepare: Callable[[Image], Image], max_pixels: int) -> Image:
+def decode(
+    record: Record,
+    prepare: Callable[[Image], Image],
+    max_pixels: int,
+    limit: str = "data.max_pixels",
+) -> Image:
     """Read, decode in full and ``prepare`` an image.
+
+    Args:
+        record: Where it lies.
+        prepare: What is done to it, e.g. to its channels.
+        max_pixels: The most that are decoded.
+        limit: What people call this limit.
 
     Raises:
         BadImage: It cannot be read, is no image, is truncated or corrupt, or has more than
@@ -64,7 +75,8 @@ def decode(record: Record, prepare: Callable[[Image], Image], max_pixels: int) -
             image = pil.open(io.BytesIO(_encoded(image)))
         if image.width * image.height > max_pixels:
             raise ValueError(
-                f"{image.width} x {image.height} pixels are more than data.max_pixels={max_pixels}"
+                f"{image.width} x {image.height} pixels are more than {limit}={max_pixels}; "
+                "scale it down or raise the limit"
             )
         image.load()
         return prepare(image)

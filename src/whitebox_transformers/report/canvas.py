@@ -67,9 +67,11 @@ def legend_beneath(figure: Figure, columns: int, title: str | None = None) -> No
     )
 
 
-def panels_of(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A grid of panels without axes, at most six in a row."""
-    columns = min(count, MOST_IN_A_ROW)
+def panels_of(
+    count: int, width: float, height: float, columns: int = MOST_IN_A_ROW
+) -> tuple[Figure, list[Axes]]:
+    """A grid of panels without axes, at most ``columns`` in a row."""
+    columns = min(count, columns)
     rows = math.ceil(count / columns)
     figure = figure_of(max(width * columns + 0.8, 4.0), height * rows + 0.6)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)

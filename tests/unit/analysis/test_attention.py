@@ -69,7 +69,7 @@ def test_no_square_attention_matrix_is_made(monkeypatch: pytest.MonkeyPatch) -> 
     assert seen == [1, 1, 1]
 
 
-def test_a_vit_is_asked_eagerly_and_left_as_it_was() -> None:
+def test_a_vit_is_left_as_it_was() -> None:
     model, pixel_values = tiny_vit(), images(2)
     before = model.config._attn_implementation
     maps = class_attention(model, pixel_values, layers=[1])

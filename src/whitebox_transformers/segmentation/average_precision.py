@@ -1,0 +1,166 @@
+"""Class-agnostic average precision of masks and their boxes against COCO annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from whitebox_transformers.data.faults import Fault
+from whitebox_transformers.errors import UserError
+from whitebox_transformers.extras import require
+from whitebox_transformers.segmentation.shapes import box_of, rle_of
+
+ANY = 1
+"""The one category that all annotations are put into."""
+SCORE = 1.0
+"""MaskCut says nothing of how sure it is; ties are broken by the order of its rounds."""
+
+
+class CocoAnnotations:
+    """Objects that people outlined, and the masks that are held against them.
+
+    Memory grows with the annotation file and by the run lengths of the masks found.
+
+    Args:
+        file: Annotations in COCO's format; images are found by file name, whatever folder it
+            stands behind. Categories are ignored; crowds are treated as COCO does.
+
+    Raises:
+        UserError: No such file, or not in this format.
+        MissingExtra: faster-coco-eval is not installed.
+    """
+
+    def __init__(self, file: str | Path) -> None:
+        self.api = require("faster_coco_eval", extra="segment")
+        self.codec = require("faster_coco_eval.core.mask", extra="segment")
+        self.file, content = str(file), _read(file)
+        self.images = {Path(image["file_name"]).name: image for image in content["images"]}
+        self.annotations = content["annotations"]
+        self.met: list[int] = []
+        self.found: list[dict[str, Any]] = []
+
+    def check(self, images: Sequence[Path]) -> None:
+        """Refuse images of which not one is annotated.
+
+        Raises:
+            UserError: Naming the first of them.
+        """
+        if not any(path.name in self.images for path in images):
+            raise UserError(
+                f"{self.file} knows none of the images, e.g. {images[0].name}; its `file_name`s "
+                f"look like {next(iter(self.images), 'nothing: it has no images')}"
+            )
+
+    def expects(self, image: Path, size: tuple[int, int]) -> int:
+        """The id of an image.
+
+        Args:
+            image: Its file.
+            size: Its height and width.
+
+        Raises:
+            Fault: It is not annotated, or was annotated in another size.
+        """
+        entry = self.images.get(image.name)
+        if entry is None:
+            raise Fault(str(image), f"not among the images of {self.file}")
+        stated = (entry.get("height", size[0]), entry.get("width", size[1]))
+        if stated != size:
+            raise Fault(
+                str(image),
+                f"{size[1]} x {size[0]} pixels, but {self.file} says {stated[1]} x {stated[0]}",
+            )
+        return entry["id"]
+
+    def add(self, image_id: int, masks: Sequence[np.ndarray]) -> None:
+        """Take up the masks found in an image, each (height, width) bool, the best first."""
+        self.met.append(image_id)
+        for mask in masks:
+            rle = rle_of(mask)
+            self.found.append(
+                {
+                    "image_id": image_id,
+                    "category_id": ANY,
+                    "segmentation": self.codec.frPyObjects(rle, *rle["size"]),
+                    "bbox": list(box_of(mask) or ()),
+                    "score": SCORE,
+                }
+            )
+
+    def scores(self) -> dict[str, float]:
+        """``box_ap``, ``box_ap50``, ``box_ap75`` and the same for ``mask``, between 0 and 1.
+
+        AP is the mean over overlaps from 0.5 to 0.95, with at most 100 masks an image. NaN where
+        the images have no annotation.
+        """
+        met = set(self.met)
+        annotations = [a for a in self.annotations if a["image_id"] in met]
+        if not any(not a.get("iscrowd", 0) for a in annotations):
+            names = [f"{kind}_{key}" for kind in ("box", "mask") for key in ("ap", "ap50", "ap75")]
+            return dict.fromkeys(names, float("nan"))
+        truth = self.api.COCO(
+            {
+                "images": [image for image in self.images.values() if image["id"] in met],
+                "categories": [{"id": ANY, "name": "object"}],
+                "annotations": [
+                    {"id": index, "area": _area(a), "iscrowd": 0}
+                    | {k: v for k, v in a.items() if k not in ("id", "category_id")}
+                    | {"category_id": ANY}
+                    for index, a in enumerate(annotations, start=1)
+                ],
+            }
+        )
+        scores: dict[str, float] = {}
+        for kind, measure in (("box", "bbox"), ("mask", "segm")):
+            if kind == "mask" and not all(a.get("segmentation") for a in annotations):
+                found = [float("nan")] * 3
+            elif not self.found:
+                found = [0.0] * 3
+            else:
+                found = self._evaluated(truth, measure)
+            keys = (f"{kind}_ap", f"{kind}_ap50", f"{kind}_ap75")
+            scores |= dict(zip(keys, map(float, found), strict=True))
+        return scores
+
+    def _evaluated(self, truth: Any, measure: str) -> Sequence[float]:
+        def silent(*_: object) -> None:
+            """The evaluator's own table is not printed."""
+
+        evaluation = self.api.COCOeval_faster(
+            truth, truth.loadRes([dict(one) for one in self.found]), measure, print_function=silent
+        )
+        for step in (evaluation.evaluate, evaluation.accumulate, evaluation.summarize):
+            step()
+        return evaluation.stats[:3]
+
+
+def _area(annotation: dict[str, Any]) -> float:
+    """For files that leave it out: that of the box, by which COCO sorts objects into sizes."""
+    *_, width, height = annotation.get("bbox") or (0, 0)
+    return float(width * height)
+
+
+def _read(file: str | Path) -> dict[str, Any]:
+    path = Path(file).expanduser()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}; give a COCO file") from error
+    except ValueError as error:
+        raise UserError(f"{file} is no JSON file ({error}); give COCO annotations") from error
+    wanted = {"images": ("id", "file_name"), "annotations": ("image_id", "bbox")}
+    for key, fields in wanted.items():
+        rows = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise UserError(f"{file} has no list {key!r}; expected annotations in COCO's format")
+        for row in rows:
+            missing = [name for name in fields if name not in row]
+            if missing:
+                raise UserError(
+                    f"{file}: an entry of {key!r} lacks {missing[0]!r}; expected COCO's format"
+                )
+    return content
