@@ -91,7 +91,7 @@ def load_language_model(name: str | Path, device: str | None = None) -> Language
         ) from error
     kind = kind_of(config, name)
     loader = AutoModelForCausalLM if kind == "causal" else AutoModelForMaskedLM
-    tokenizer = _tokenizer(source, name)
+    tokenizer = read_tokenizer(source, name)
     check_vocabulary(tokenizer, config.get_text_config().vocab_size, name)
     with without_bars():
         model = loader.from_pretrained(source).eval()
@@ -138,7 +138,16 @@ def longest_sequence(
     return min((n for n in (limit, stated) if n is not None and n < UNLIMITED), default=None)
 
 
-def _tokenizer(source: str, name: str) -> PreTrainedTokenizerFast:
+def read_tokenizer(source: str, name: str) -> PreTrainedTokenizerFast:
+    """The tokenizer of a model.
+
+    Args:
+        source: Folder or hub name.
+        name: The same as a person spelled it, for messages.
+
+    Raises:
+        UserError: There is none, or it does not tell where in the text a token is.
+    """
     tokenizer = load_tokenizer(TokenizerConfig(kind="pretrained", path=source), name)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UserError(
