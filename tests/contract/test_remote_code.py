@@ -144,6 +144,9 @@ def more_folders() -> dict:
             tiny_mae(), "AutoModelForImageClassification", {"pixel_values": masked["pixel_values"]}
         ),
         "gpt-encoder": (tiny_gpt("crate-lm"), "AutoModel", prompt),
+        "gpt-classifier-of-a-language-model": (
+            tiny_gpt(), "AutoModelForSequenceClassification", prompt
+        ),
     }  # fmt: skip
 
 

@@ -42,6 +42,7 @@ from .modeling_crate_dino import (
     CrateDinoModel,
 )
 from .modeling_crate_gpt import CrateGPTForCausalLM, CrateGPTModel, CrateGPTPreTrainedModel
+from .modeling_crate_gpt_tasks import CrateGPTForSequenceClassification
 from .modeling_crate_mae import (
     CrateMAEForImageClassification,
     CrateMAEForPreTraining,
@@ -71,6 +72,7 @@ for _auto, _config, _model in (
     (AutoModelForImageClassification, ViTDinoConfig, ViTDinoForImageClassification),
     (AutoModel, CrateGPTConfig, CrateGPTModel),
     (AutoModelForCausalLM, CrateGPTConfig, CrateGPTForCausalLM),
+    (AutoModelForSequenceClassification, CrateGPTConfig, CrateGPTForSequenceClassification),
     (AutoModel, CrateBertConfig, CrateBertModel),
     (AutoModelForMaskedLM, CrateBertConfig, CrateBertForMaskedLM),
     (AutoModelForMultipleChoice, CrateBertConfig, CrateBertForMultipleChoice),
@@ -113,6 +115,7 @@ __all__ = [
     "CrateForImageClassification",
     "CrateGPTConfig",
     "CrateGPTForCausalLM",
+    "CrateGPTForSequenceClassification",
     "CrateGPTModel",
     "CrateGPTModelOutput",
     "CrateGPTPreTrainedModel",

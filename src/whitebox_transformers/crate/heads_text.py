@@ -25,6 +25,32 @@ def first_tokens(z: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.
     return z[torch.arange(z.shape[0], device=z.device), first]
 
 
+def last_tokens(
+    z: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    input_ids: torch.Tensor | None,
+    pad_token_id: int | None,
+) -> torch.Tensor:
+    """The last token of every sequence that is not padding, (B, N, D) to (B, D).
+
+    Args:
+        z: Tokens, those after a cache alone.
+        attention_mask: (B, past + N), 0 at padding. With ``None`` or a mask of another form, what
+            bears the padding token's id is padding.
+        input_ids: (B, N), if they are known.
+        pad_token_id: That id, if there is one.
+    """
+    batch, count = z.shape[:2]
+    if is_padding_mask(attention_mask):
+        real = attention_mask.to(z.device)[:, -count:] != 0
+    elif input_ids is not None and pad_token_id is not None:
+        real = input_ids.to(z.device) != pad_token_id
+    else:
+        return z[:, -1]
+    last = (real * torch.arange(count, device=z.device)).amax(1)
+    return z[torch.arange(batch, device=z.device), last]
+
+
 def head_dropout(config: CrateBertConfig) -> nn.Dropout:
     """Dropout in front of a classifier: its own, or the encoder's where none is named."""
     own = config.classifier_dropout
@@ -73,4 +99,4 @@ class SequenceHead(nn.Module):
         return self.linear(self.dropout(feature))
 
 
-__all__ = ["MaskedLMHead", "Pooler", "SequenceHead", "first_tokens", "head_dropout"]
+__all__ = ["MaskedLMHead", "Pooler", "SequenceHead", "first_tokens", "head_dropout", "last_tokens"]

@@ -3,6 +3,8 @@
 Legend: B batch, N tokens, D width, K heads, L layers, V vocabulary.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 from transformers import Cache, DynamicCache, GenerationMixin
@@ -23,6 +25,13 @@ from .modeling_family import recording_requests
 from .modeling_text import CrateTextPreTrainedModel, checked_positions, layer_positions
 from .outputs_text import CrateCausalLMOutput, CrateGPTModelOutput, records
 
+if TYPE_CHECKING:
+    # Hugging Face ships a model's file and those whose names stand in it: thus a folder saved from
+    # the language model loads as any task too.
+    from .modeling_crate_gpt_tasks import (
+        CrateGPTForSequenceClassification as CrateGPTForSequenceClassification,
+    )
+
 
 class CrateGPTPreTrainedModel(CrateTextPreTrainedModel):
     """Loading, saving and initialisation of the causal models.
@@ -35,6 +44,9 @@ class CrateGPTPreTrainedModel(CrateTextPreTrainedModel):
     remote_classes = {
         "AutoModel": "modeling_crate_gpt.CrateGPTModel",
         "AutoModelForCausalLM": "modeling_crate_gpt.CrateGPTForCausalLM",
+        "AutoModelForSequenceClassification": (
+            "modeling_crate_gpt_tasks.CrateGPTForSequenceClassification"
+        ),
     }
 
     @torch.no_grad()

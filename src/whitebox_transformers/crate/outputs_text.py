@@ -17,6 +17,7 @@ from transformers.modeling_outputs import (
     MultipleChoiceModelOutput,
     QuestionAnsweringModelOutput,
     SequenceClassifierOutput,
+    SequenceClassifierOutputWithPast,
     TokenClassifierOutput,
 )
 from transformers.utils import ModelOutput
@@ -61,6 +62,11 @@ class CrateSequenceClassifierOutput(Records, SequenceClassifierOutput):
 
 
 @dataclass
+class CrateSequenceClassifierOutputWithPast(Records, SequenceClassifierOutputWithPast):
+    """Of a causal sequence classifier: ``loss``, ``logits`` (B, C), a cache."""
+
+
+@dataclass
 class CrateTokenClassifierOutput(Records, TokenClassifierOutput):
     """Of a token classifier: ``loss``, ``logits`` (B, N, C)."""
 
@@ -87,6 +93,7 @@ __all__ = [
     "CrateMultipleChoiceOutput",
     "CrateQuestionAnsweringOutput",
     "CrateSequenceClassifierOutput",
+    "CrateSequenceClassifierOutputWithPast",
     "CrateTextOutput",
     "CrateTokenClassifierOutput",
     "Records",

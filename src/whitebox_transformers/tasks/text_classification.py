@@ -1,11 +1,11 @@
-"""Classification of texts and of pairs of texts: CRATE-BERT beside BERT."""
+"""Classification of texts and of pairs: CRATE-BERT beside BERT, CRATE-GPT beside GPT-2."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import nn
@@ -14,13 +14,18 @@ from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
+    GPT2Config,
+    GPT2ForSequenceClassification,
     PreTrainedConfig,
 )
 
 from whitebox_transformers.crate import (
     BERT_PRESETS,
+    GPT_PRESETS,
     CrateBertConfig,
     CrateBertForSequenceClassification,
+    CrateGPTConfig,
+    CrateGPTForSequenceClassification,
 )
 from whitebox_transformers.crate.places import first_position
 from whitebox_transformers.data.protocol import Sample, Split
@@ -79,12 +84,23 @@ class TextClassification(TextTask[TextClassificationRecipe, ClassifiedTextData])
             first_position=first_position,
         ),
         "bert": Family("BERT", BertConfig, BertForSequenceClassification),
+        "crate-gpt": Family(
+            "CRATE-GPT",
+            CrateGPTConfig,
+            CrateGPTForSequenceClassification,
+            GPT_PRESETS,
+            white_box=True,
+        ),
+        "gpt2": Family("GPT-2", GPT2Config, GPT2ForSequenceClassification),
     }
     auto_model = AutoModelForSequenceClassification
     unit = "texts"
-    decided = TextTask.decided | dict.fromkeys(
-        ("num_labels", "id2label", "label2id", "problem_type"), "classes come from the data"
-    )
+    decided: ClassVar[Mapping[str, str]] = {
+        **TextTask.decided,
+        **dict.fromkeys(
+            ("num_labels", "id2label", "label2id", "problem_type"), "classes come from the data"
+        ),
+    }
     learns = "classification"
     pipeline = "text-classification"
     use = """\
@@ -152,6 +168,7 @@ classify("a text")"""
         if self.regression:
             scores = number_scores(labels, found)
         else:
+            assert config.num_labels is not None  # a configuration without names is given two
             scores = class_scores(labels, found, config.num_labels)
         return scores | {"loss": losses.mean().item(), "texts": len(rows)}
 

@@ -165,6 +165,8 @@ def _classified(
     splits = _split(rows, found, data)
     alphabet = set().union(*(one.alphabet for one in found.values()))
     made = _tokenizer(tokenizer, "classification", splits["train"], alphabet, True, context)
+    # Padding behind a text moves none of its tokens, whatever a model knows of padding.
+    made.padding_side = "right"
     ready = classified_splits(splits, names, data, made, context, seed)
     _spare_threads()
     return ClassifiedTextData(
