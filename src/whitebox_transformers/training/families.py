@@ -56,7 +56,7 @@ class Family:
     presets: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Named sizes."""
     white_box: bool = False
-    first_position: Callable[[PreTrainedConfig], int] = lambda config: 0
+    first_position: Callable[[Any], int] = lambda config: 0
     """Text only: row of the position table that a sequence begins with."""
 
 
@@ -144,14 +144,22 @@ def trainable_parameters(model: torch.nn.Module) -> int:
 
 
 def _stored_config(model: ModelConfig, family: Family, where: str) -> PreTrainedConfig:
-    name = str(Path(model.from_ or "").expanduser())
+    path = Path(model.from_ or "").expanduser()
+    name = str(path)
+    if (path / "recipe.yaml").is_file() and not (path / "config.json").is_file():
+        raise UserError(
+            f"{where}.from={model.from_} is not finished; `wbt train` with the same command "
+            "resumes it"
+        )
     try:
         found, _ = PreTrainedConfig.get_config_dict(name)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError):
+        found = {}
+    if not found:  # as of a folder without a configuration
         raise UserError(
             f"{where}.from={model.from_}: no model there; "
             "give a run folder, a converted folder or a hub name"
-        ) from error
+        )
     if found.get("model_type") != family.config.model_type:
         raise UserError(
             f"{where}.from={model.from_} holds a model of type "
