@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -123,7 +123,7 @@ class TextReader:
             query = last if self.asked == "next" else self._classified(tokens.shape[1])
             return TextExample(name, {"input_ids": tokens}, query, truth)
         query = len(self.before) + self._hidden_place(bare)
-        mask = self.tokenizer.mask_token_id
+        mask: Any = self.tokenizer.mask_token_id
         truth = None if tokens[0, query] == mask else int(tokens[0, query])
         tokens[0, query] = mask
         return TextExample(name, {"input_ids": tokens}, query, truth)

@@ -41,9 +41,8 @@ def draw_attention(text: AttentionOfText) -> Figure:
 def draw_predictions(predictions: Sequence[TextPrediction]) -> Figure:
     """One panel per text: its end, and bars of the most probable tokens or classes."""
     figure = figure_of(6.4, 0.5 + 1.5 * len(predictions))
-    for bars, prediction in zip(
-        figure.subplots(len(predictions), 1, squeeze=False)[:, 0], predictions, strict=True
-    ):
+    panels = figure.subplots(len(predictions), 1, squeeze=False)[:, 0]
+    for bars, prediction in zip(panels, predictions, strict=True):
         labels, shares = zip(*reversed(prediction.ranking), strict=True)
         places = range(len(labels))
         bars.barh(places, [100 * share for share in shares], color=LIGHT["train"])
@@ -52,7 +51,7 @@ def draw_predictions(predictions: Sequence[TextPrediction]) -> Figure:
         bars.grid(visible=False)
         truth = "" if prediction.truth is None else f"  [{literal(prediction.truth)}]"
         bars.set_title(literal(_end(prediction)) + truth, loc="left", fontsize=8)
-    bars.set_xlabel("probability (%); in brackets what it was")
+    panels[-1].set_xlabel("probability (%); in brackets what it was")
     return figure
 
 

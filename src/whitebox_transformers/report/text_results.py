@@ -51,7 +51,8 @@ class TextGallery(Gallery):
         self, examples: Sequence[TextExample], tokenizer: PreTrainedTokenizerBase, asked: Asked
     ) -> None:
         super().__init__()
-        self.examples, self.asked = examples, asked
+        self.examples = examples
+        self.asked: Asked = asked
         self.text = TokenText(tokenizer)
 
     def first(self) -> tuple[str, dict[str, Tensor]]:

@@ -6,7 +6,7 @@ learned: recipe blocks, families of models, data, loss, scores, words.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.tasks.causal_lm import CausalLM
@@ -15,6 +15,7 @@ from whitebox_transformers.tasks.masked_autoencoding import MaskedAutoencoding
 from whitebox_transformers.tasks.masked_lm import MaskedLM
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.tasks.task import Task
+from whitebox_transformers.tasks.text import TextRecipe, TextTask
 from whitebox_transformers.tasks.text_classification import TextClassification
 
 TASKS: dict[str, Task[Any, Any]] = {
@@ -38,6 +39,14 @@ def find_task(name: str) -> Task[Any, Any]:
     if name not in TASKS:
         raise UserError(f"task={name!r} is not known; choose one of: {', '.join(TASKS)}")
     return TASKS[name]
+
+
+@overload
+def task_of(recipe: TextRecipe) -> TextTask[Any, Any]: ...
+
+
+@overload
+def task_of(recipe: Recipe) -> Task[Any, Any]: ...
 
 
 def task_of(recipe: Recipe) -> Task[Any, Any]:
