@@ -25,12 +25,17 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 class ResultsTables(SphinxDirective):
-    """One section per file, in order of their names."""
+    """One section per file, in order of their names; of those that the patterns name, if any."""
+
+    optional_arguments = 1
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         """Read the folder each time the page is built."""
         found: list[nodes.Node] = []
-        for path in sorted([*RESULTS.rglob("*.csv"), *RESULTS.rglob("*.json")]):
+        self.env.note_dependency(str(RESULTS))
+        patterns = self.arguments[0].split() if self.arguments else ["*.csv", "*.json"]
+        for path in sorted(path for pattern in patterns for path in RESULTS.rglob(pattern)):
             self.env.note_dependency(str(path))
             rows = rows_of(path)
             if rows:
@@ -46,6 +51,15 @@ def table(rows: list[dict[str, Any]]) -> nodes.table:
     group += nodes.thead("", _row(columns))
     group += nodes.tbody("", *(_row([_cell(row.get(key, "")) for key in columns]) for row in rows))
     return nodes.table("", group)
+
+
+def folded_table(summary: str, rows: list[dict[str, Any]]) -> list[nodes.Node]:
+    """A table that opens when its summary is clicked."""
+    return [
+        nodes.raw("", f"<details><summary>{summary}</summary>", format="html"),
+        table(rows),
+        nodes.raw("", "</details>", format="html"),
+    ]
 
 
 def _row(cells: list[str]) -> nodes.row:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from results_tables import table
+from results_tables import folded_table, table
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -44,13 +44,7 @@ class VerifiedStatements(SphinxDirective):
             image = nodes.image(uri=f"verify/{picture.name}", alt=f"{title}: chart", width="34em")
             parts.append(image)
         rows = [row for case in one["cases"] for row in case_rows(case)]
-        opening = f"<details><summary>All {len(one['cases'])} cases</summary>"
-        return [
-            *parts,
-            nodes.raw("", opening, format="html"),
-            table(rows),
-            nodes.raw("", "</details>", format="html"),
-        ]
+        return [*parts, *folded_table(f"All {len(one['cases'])} cases", rows)]
 
 
 def overview(one: dict[str, Any]) -> dict[str, Any]:

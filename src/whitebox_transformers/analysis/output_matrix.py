@@ -20,8 +20,8 @@ def output_agreement(model: nn.Module, layer: int) -> dict[str, float]:
         layer: Index, from 0 or negative from the end.
 
     Returns:
-        ``tied``, the share of |W|_F^2 that c [U_1, ..., U_K] explains with the best factor c, with
-        the sign of c; ``tied_by_head``, the share with a factor for each head;
+        ``tied``, the share of W's squared norm that c [U_1, ..., U_K] explains with the best factor
+        c, with the sign of c; ``tied_by_head``, the share with a factor for each head;
         ``own_subspaces``, the share of all W_k that lies in the span of its own U_k, and
         ``own_subspaces_random``, P / D, what a random matrix has there. Empty where there is no
         such matrix: the output is tied by configuration, or none at all.
