@@ -84,6 +84,17 @@ def test_generation_uses_no_deprecated_name(options: dict, no_deprecations) -> N
         assert made[CACHE].get_seq_length() >= 10
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_generation_goes_on_from_a_cache_by_either_name(name: str, no_deprecations) -> None:
+    model, ids = tiny_gpt(), tiny_text(1, 7)
+    settings = {"do_sample": False, "pad_token_id": 0, "max_new_tokens": 4}
+    settings["attention_mask"] = torch.ones_like(ids)
+    cache = model(ids[:, :5])[CACHE]
+    made = model.generate(ids, **{name: cache}, **settings)
+    assert torch.equal(made, model.generate(ids, **settings))
+    assert cache.get_seq_length() == 10
+
+
 @pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable`:FutureWarning")
 def test_a_layer_that_runs_twice_does_not_enter_its_tokens_into_a_cache() -> None:
     """Under gradient checkpointing Hugging Face takes the cache from every layer, by its name."""

@@ -201,6 +201,12 @@ class CrateGPTForCausalLM(CrateGPTPreTrainedModel, GenerationMixin):
         )
 
     @either_cache_name
+    def generate(self, *args, cache: Cache | None = None, **kwargs):
+        """Generate as Hugging Face does, from a cache by either of its names."""
+        given = {} if cache is None else named(cache)
+        return super().generate(*args, **given, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+
+    @either_cache_name
     def create_masks_for_generate(
         self,
         config: CrateGPTConfig,
