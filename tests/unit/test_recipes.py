@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from whitebox_transformers.tasks.text import TextRecipe
+from whitebox_transformers.training.compare import check_equal_parameters, comparison_arms
 from whitebox_transformers.training.recipe import load_recipe
+from whitebox_transformers.training.smoke import smoke
 from whitebox_transformers_cli.shipped import recipe_path, shipped_recipes
 
 FOLDER = Path(__file__).parents[2] / "recipes"
@@ -49,3 +52,18 @@ def test_every_value_is_commented(path):
 def test_recipe_names_no_place_on_the_author_s_machine(path):
     recipe_data = yaml.safe_load(path.read_text(encoding="utf-8")).get("data", {})
     assert not str(recipe_data.get("path") or "").startswith("/")
+
+
+def pairs_of_text():
+    """Recipes of language models; those that start from a run take its size."""
+    for path, name in zip(RECIPES, NAMES, strict=True):
+        recipe = load_recipe(path)
+        if isinstance(recipe, TextRecipe) and recipe.against and not recipe.against.from_:
+            yield pytest.param(path, id=name)
+
+
+@pytest.mark.parametrize("path", list(pairs_of_text()))
+def test_a_smoke_run_of_text_has_equal_arms_and_data_on_any_machine(path, tmp_path, monkeypatch):
+    monkeypatch.delenv("WBT_DATA", raising=False)
+    recipe = smoke(load_recipe(path, [f"out={tmp_path / 'run'}"]))
+    assert abs(check_equal_parameters(comparison_arms(recipe)) - 1) <= 0.02

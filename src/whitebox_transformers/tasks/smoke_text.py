@@ -23,15 +23,16 @@ DOCUMENTS, WORDS = 20, 100
 VOCABULARY = 512
 
 
-def cut_down(recipe: T, room: int) -> T:
+def cut_down(recipe: T, room: int, rows: int) -> T:
     """The recipe with short samples, and a tokenizer that little text is enough for.
 
     Args:
         recipe: Any recipe on text.
         room: The most tokens that its model reads at once.
+        rows: The vocabulary that its model has if no tokenizer says otherwise.
     """
     context = min(recipe.context or room, CONTEXT)
-    return replace(recipe, context=context, tokenizer=_small(recipe.tokenizer))
+    return replace(recipe, context=context, tokenizer=_small(recipe.tokenizer, rows))
 
 
 def is_here(data: TextDataConfig) -> bool:
@@ -51,14 +52,16 @@ def is_here(data: TextDataConfig) -> bool:
     return all(os.path.exists(name) or glob.glob(name, recursive=True) for name in names)
 
 
-def _small(tokenizer: TokenizerConfig) -> TokenizerConfig:
+def _small(tokenizer: TokenizerConfig, rows: int) -> TokenizerConfig:
     """A tokenizer that little text is enough for, with a vocabulary of the same size.
 
     The parameters of a model depend on it, and those of a pair have to be equal in any case.
     """
     if tokenizer.kind == "pretrained":
         here = Path(tokenizer.path or "").expanduser().is_dir()
-        return tokenizer if here else TokenizerConfig(vocabulary_size=VOCABULARY)
+        if here:
+            return tokenizer
+        return TokenizerConfig(vocabulary_size=VOCABULARY, pad_to_multiple_of=rows)
     if tokenizer.vocabulary_size is None:
         return tokenizer
     return replace(tokenizer, pad_to_multiple_of=tokenizer.vocabulary_size)

@@ -149,7 +149,8 @@ class TextTask(Task[T, D], Generic[T, D]):
 
     def smoke(self, recipe: T, folder: Path) -> T:
         """Little text in short samples; text that is not on this machine is made up."""
-        recipe = cut_down(recipe, self.room(recipe))
+        rows = self.config(recipe.model).vocab_size
+        recipe = cut_down(recipe, self.room(recipe), rows)
         if is_here(recipe.data):
             return replace(recipe, data=replace(recipe.data, limit_mib=SMOKE_MIB))
         return replace(recipe, data=self.made_up(recipe, folder))
