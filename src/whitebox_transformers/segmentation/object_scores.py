@@ -68,9 +68,12 @@ class ObjectScores:
         """Take up the objects of an image."""
         if self.coco is not None and truth.image_id is not None:
             self.coco.add(truth.image_id, found.masks)
-        if truth.labels is None:
-            return
-        labels, counts = truth.labels, truth.labels != VOID
+        if truth.labels is not None:
+            self.add_labels(truth.labels, found)
+
+    def add_labels(self, labels: np.ndarray, found: Objects) -> None:
+        """Take up objects held against drawn labels (H, W) alone."""
+        counts = labels != VOID
         if not (labels > 0).any():
             return
         nothing = np.zeros(labels.shape, dtype=bool)

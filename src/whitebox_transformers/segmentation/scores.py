@@ -20,7 +20,7 @@ BETA_SQUARED = 0.3
 def iou(a: np.ndarray, b: np.ndarray) -> float:
     """Intersection over union of two masks (H, W) bool; 0 if both are empty."""
     union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 0.0
+    return float(np.count_nonzero(a & b) / union) if union else 0.0
 
 
 def classes_of(labels: np.ndarray) -> list[int]:
