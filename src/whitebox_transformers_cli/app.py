@@ -18,6 +18,7 @@ from whitebox_transformers_cli.faithful import faithful
 from whitebox_transformers_cli.generate import generate
 from whitebox_transformers_cli.inspection import inspect
 from whitebox_transformers_cli.neurons import neurons
+from whitebox_transformers_cli.pca import pca
 from whitebox_transformers_cli.predict import predict
 from whitebox_transformers_cli.probe import probe
 from whitebox_transformers_cli.segment import segment
@@ -64,6 +65,7 @@ app.command("faithful")(faithful)
 app.command("neurons")(neurons)
 app.command("segment")(segment)
 app.command("attention")(attention)
+app.command("pca")(pca)
 app.command("predict")(predict)
 app.command("generate")(generate)
 app.command("convert")(convert)

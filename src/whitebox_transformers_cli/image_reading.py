@@ -36,6 +36,10 @@ Longest = Annotated[
     float, typer.Option("--longest", min=1, help="Leave out images longer than so many to one.")
 ]
 Layer = Annotated[int | None, typer.Option("--layer", metavar="L", help="Layer, from 1.", min=1)]
+Facet = Annotated[
+    Literal["key", "query", "value", "all"],
+    typer.Option("--facet", help="What of the layer describes a patch; CRATE has one, u."),
+]
 Masks = Annotated[
     Path | None,
     typer.Option("--masks", metavar="FOLDER", help="Drawn masks, one named as each image."),

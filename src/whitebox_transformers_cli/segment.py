@@ -12,6 +12,7 @@ from whitebox_transformers_cli.image_reading import (
     MAX_PIXELS,
     AnyRun,
     Device,
+    Facet,
     Images,
     KeepShape,
     Layer,
@@ -54,10 +55,7 @@ def segment(
         int, typer.Option("--objects", min=1, help="Masks to look for, rounds of MaskCut.")
     ] = 3,
     layer: Layer = None,
-    facet: Annotated[
-        Literal["key", "query", "value", "all"],
-        typer.Option("--facet", help="What of the layer describes a patch; CRATE has one, u."),
-    ] = "key",
+    facet: Facet = "key",
     threshold: Annotated[
         float, typer.Option("--threshold", help="Patches more similar than this are joined.")
     ] = 0.15,

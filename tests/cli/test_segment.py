@@ -174,3 +174,39 @@ def test_attention_refuses_before_it_works(crate, images, options, said) -> None
     result = wbt("attention", crate, images / "images", *options)
     assert result.exit_code == 2, result.output
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("model", ["crate", "dinov2"])
+def test_pca_is_fitted_to_all_images_together(model, request, images, tmp_path) -> None:
+    run = request.getfixturevalue(model)
+    options = ["--resolution", 32, "--layer", 1, "--device", "cpu"]
+    result = wbt("pca", run, images / "images", *options, "--out", tmp_path / "both")
+    assert result.exit_code == 1, result.output
+    assert result.stderr.count("broken.png") == 1
+    assert "of 128 tokens" in result.stdout
+    with Image.open(tmp_path / "both" / "pictures" / "1.png") as picture:
+        assert picture.width > 300
+    record = json.loads((tmp_path / "both" / "pca.json").read_text())
+    assert (record["images"], record["left_out"], record["tokens"]) == (2, 1, 128)
+    inverted = wbt("pca", run, images / "images", *options, "--invert", "--out", tmp_path / "other")
+    assert inverted.exit_code == 1, inverted.output
+    other = json.loads((tmp_path / "other" / "pca.json").read_text())
+    assert other["foreground_share"] == pytest.approx(1 - record["foreground_share"])
+
+
+def test_signs_turn_colours_around(crate, images, tmp_path) -> None:
+    for signs in ("+++", "---"):
+        options = ["--signs", signs, "--all-tokens", "--resolution", 32, "--out", tmp_path / signs]
+        result = wbt("pca", crate, images / "images" / "0.png", *options)
+        assert result.exit_code == 0, result.output
+    a, b = (
+        np.asarray(Image.open(tmp_path / signs / "pictures" / "0.png").convert("RGB")).astype(int)
+        for signs in ("+++", "---")
+    )
+    assert a.shape == b.shape
+    right = np.s_[a.shape[0] // 2 - 20 : a.shape[0] // 2 + 20, 3 * a.shape[1] // 4 :]
+    assert np.abs(a - b)[right].mean() > 20
+    for options, said in ((["--signs", "+x"], "three of"), (["--threshold", 3], "threshold=3")):
+        result = wbt("pca", crate, images / "images", *options)
+        assert result.exit_code == 2
+        assert said in result.stderr

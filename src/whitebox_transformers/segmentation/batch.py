@@ -77,6 +77,10 @@ class Batch:
         if not self.used:
             raise UserError(f"none of the images can be used: {'; '.join(self.reasons[:5])}")
 
+    def forget(self) -> None:
+        """Count from the beginning, before the images are gone through again."""
+        self.used, self.left_out, self.reasons = 0, 0, []
+
     def to_json(self) -> dict[str, Any]:
         """How many images were used and left out, and why."""
         return {"images": self.used, "left_out": self.left_out, "reasons": self.reasons}
