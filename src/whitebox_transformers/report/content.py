@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from whitebox_transformers.report.exploration import Exploration
 
 Shown = Literal["images", "masked images", "texts"]
 Role = Literal["train", "validation", "control", "step", "model", "baseline"]
@@ -230,6 +233,7 @@ class Report:
         attention: One entry per example; empty if the layers have no attention.
         attention_words: What the attention maps show, and how they were computed.
         predictions: One entry per example.
+        exploration: What a person can explore sample by sample, if anything.
         table: A table shown before the sections, e.g. of a comparison.
         provenance: What is needed to repeat the measurement.
         warnings: Whatever was left out, with the reason.
@@ -244,6 +248,7 @@ class Report:
     attention: Sequence[AttentionOfImage] | Sequence[AttentionOfText] = ()
     attention_words: str = ""
     predictions: Sequence[Prediction | Reconstruction] | Sequence[TextPrediction] = ()
+    exploration: Exploration | None = None
     table: Table | None = None
     provenance: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

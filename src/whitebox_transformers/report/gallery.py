@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from whitebox_transformers.analysis.layers import white_box_layers
 from whitebox_transformers.report.content import Shown
+from whitebox_transformers.report.specimen import Specimen
 
 MOST_RANKED = 5
 
@@ -30,8 +31,21 @@ class Gallery(ABC):
         self.left_out = list(left_out)
 
     @abstractmethod
+    def beginning(self, count: int) -> Self:
+        """A gallery of the first samples only."""
+
+    @abstractmethod
     def first(self) -> tuple[str, dict[str, Tensor]]:
         """Name and model arguments of the first sample, as a batch of one."""
+
+    @abstractmethod
+    def specimens(self, model: PreTrainedModel) -> list[Specimen]:
+        """Every sample as this model takes it apart."""
+
+    @property
+    @abstractmethod
+    def query_name(self) -> str:
+        """What that token is called."""
 
     @abstractmethod
     def attention(self, model: PreTrainedModel, control: PreTrainedModel) -> Sequence[Any]:

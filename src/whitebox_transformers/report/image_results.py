@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel
 
 from whitebox_transformers.analysis.attention import class_attention
 from whitebox_transformers.analysis.layers import evaluating
+from whitebox_transformers.analysis.patches import grid_of
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.evaluation.class_names import class_names
 from whitebox_transformers.report.content import AttentionOfImage, Prediction, Reconstruction
@@ -21,6 +23,7 @@ from whitebox_transformers.report.gallery import (
     is_mssa,
     layer_shown_first,
 )
+from whitebox_transformers.report.specimen import Specimen
 
 _TILES = (
     "Each tile is one head: how much the class token attends to every patch, {scores}. The class "
@@ -57,9 +60,31 @@ class ImageGallery(Gallery):
         self.pictures = [picture_of(example.pixel_values, processor) for example in examples]
         self.processor = processor
 
+    def beginning(self, count: int) -> Self:
+        """A gallery of the first images only."""
+        return type(self)(self.examples[:count], self.processor, self.left_out)
+
     def first(self) -> tuple[str, dict[str, Tensor]]:
         """The first image."""
         return self.examples[0].name, {"pixel_values": self.examples[0].pixel_values}
+
+    @property
+    def query_name(self) -> str:
+        """The token that stands for an image."""
+        return "class token"
+
+    def specimens(self, model: PreTrainedModel) -> list[Specimen]:
+        """Every image and its patches."""
+        return [
+            Specimen(
+                example.name,
+                {"pixel_values": example.pixel_values},
+                0,
+                picture,
+                grid_of(model, example.pixel_values),
+            )
+            for example, picture in zip(self.examples, self.pictures, strict=True)
+        ]
 
     def attention_words(self, model: PreTrainedModel) -> str:
         """What the attention maps of this model show."""

@@ -21,8 +21,10 @@ from whitebox_transformers.evaluation.finished_run import load_run
 from whitebox_transformers.extras import require
 from whitebox_transformers.report.content import Report, Section
 from whitebox_transformers.report.decoder_study import study_decoder
+from whitebox_transformers.report.exploration import explore
 from whitebox_transformers.report.figures import write_figures
 from whitebox_transformers.report.galleries import gallery_of
+from whitebox_transformers.report.gallery import layer_shown_first
 from whitebox_transformers.report.layer_charts import findings, layer_sections, training_section
 from whitebox_transformers.report.layer_study import LayerStudy, batch_size_of, study_layers
 from whitebox_transformers.report.page import render_page
@@ -42,7 +44,8 @@ from whitebox_transformers.training.run_folder import RunFolder, find_run
 if TYPE_CHECKING:
     from whitebox_transformers.training.compare import Comparison
 
-SHOWN = 4
+# Validation samples drawn one by one, and those that the page's script can show.
+SHOWN, EXPLORED = 4, 8
 MOST_ON_PAGE = 12
 WHITE_BOX = (
     "What every layer of this model does to its tokens, measured on training and validation "
@@ -107,7 +110,8 @@ def inspect(
     model, recipe = load_run(run_dir)
     if device:
         nn.Module.to(model, torch.device(device))
-    gallery, data = gallery_of(folder, recipe, images, texts, SHOWN)
+    explored, data = gallery_of(folder, recipe, images, texts, EXPLORED)
+    gallery = explored if images or texts else explored.beginning(SHOWN)
     control = untrained(model, recipe.seed)
 
     kept = kept_weights(folder.kept)
@@ -119,6 +123,7 @@ def inspect(
     structure, coherence = structure_section(model, control, gallery, recipe.seed)
     record = _record(folder, recipe, study)
     white_box = WHITE_BOX.replace("{unit}", task_of(recipe).unit)
+    attention = gallery.attention(model, control)
     report = Report(
         title=recipe.name,
         subtitle=white_box if white_box_layers(model) else BLACK_BOX,
@@ -130,9 +135,12 @@ def inspect(
             structure,
         ],
         shown=gallery.shown,
-        attention=gallery.attention(model, control),
+        attention=attention,
         attention_words=gallery.attention_words(model),
         predictions=gallery.predictions(model),
+        exploration=explore(model, explored, layer_shown_first(model), recipe.seed)
+        if attention
+        else None,
         table=comparison_table(comparison) if comparison else None,
         provenance=_provenance_rows(record),
         warnings=gallery.left_out,

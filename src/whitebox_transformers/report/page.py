@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from whitebox_transformers.report import image_cards, masked_cards, text_cards
+from whitebox_transformers.report import explorer, image_cards, masked_cards, text_cards
 from whitebox_transformers.report.chart_cards import draw_section, draw_table
 from whitebox_transformers.report.content import Report
 from whitebox_transformers.report.notation import to_html, to_text
@@ -16,7 +16,9 @@ from whitebox_transformers.report.palette import style_sheet
 def render_page(report: Report) -> str:
     """The whole page as text; every picture, style and script is inside it."""
     body = f'{_header(report)}{_navigation(report)}<main id="main">{_main(report)}</main>'
-    return document(report.title, body)
+    if report.exploration is None:
+        return document(report.title, body)
+    return document(report.title, body, asset("explorer.css"), asset("explorer.js"))
 
 
 def document(title: str, body: str, styles: str = "", script: str = "") -> str:
@@ -64,6 +66,8 @@ def facts_list(facts: list[tuple[str, str]]) -> str:
 
 def _chapters(report: Report) -> list[tuple[str, str]]:
     chapters = [(section.key, section.title) for section in report.sections]
+    if report.exploration is not None:
+        chapters.insert(0, ("explore", "Explore"))
     if report.attention:
         chapters.append(("attention", "Attention"))
     if report.predictions:
@@ -93,6 +97,7 @@ def _main(report: Report) -> str:
             _sentences("findings", "What was measured", report.findings),
             _sentences("warnings", "Left out", report.warnings),
             draw_table(report.table) if report.table else "",
+            explorer.draw(report.exploration) if report.exploration else "",
             *map(draw_section, report.sections),
             cards.draw_attention(report.attention, report.attention_words),
             cards.draw_predictions(report.predictions),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from whitebox_transformers.report.gallery import (
     is_mssa,
     layer_shown_first,
 )
+from whitebox_transformers.report.specimen import Specimen
 from whitebox_transformers.report.text_examples import Asked, TextExample
 from whitebox_transformers.report.token_text import TokenText
 
@@ -53,11 +55,29 @@ class TextGallery(Gallery):
         super().__init__()
         self.examples = examples
         self.asked: Asked = asked
-        self.text = TokenText(tokenizer)
+        self.tokenizer, self.text = tokenizer, TokenText(tokenizer)
+
+    def beginning(self, count: int) -> Self:
+        """A gallery of the first texts only."""
+        return type(self)(self.examples[:count], self.tokenizer, self.asked)
 
     def first(self) -> tuple[str, dict[str, Tensor]]:
         """The first text."""
         return self.examples[0].name, self.examples[0].inputs
+
+    @property
+    def query_name(self) -> str:
+        """The token that is asked about."""
+        return _QUERY[self.asked].removeprefix("the ")
+
+    def specimens(self, model: PreTrainedModel) -> list[Specimen]:
+        """Every text."""
+        return [
+            Specimen(
+                example.name, example.inputs, example.query, pieces=tuple(self._pieces(example))
+            )
+            for example in self.examples
+        ]
 
     def attention_words(self, model: PreTrainedModel) -> str:
         """What the marks of this model's attention show."""

@@ -71,8 +71,11 @@ def test_every_language_model_has_its_page(run_of, family, tmp_path, without_fig
     assert outline.open == []
     shown = {attrs["id"] for _, attrs in outline.tags if "id" in attrs}
     assert {"nonzero-share", "rate-raw", "tokens", "attention", "predictions"} <= shown
+    assert {"explore", "explore-layer", "explore-head", "explore-attention"} <= shown
+    assert len(outline.attributes("option")) == 8
     assert ("subspaces" in shown) == family.startswith("crate")
-    stored = re.search(r'<script type="application/json">(.*?)</script>', page)
+    chapter = page[page.index('<section id="attention"') :]
+    stored = re.search(r'<script type="application/json">(.*?)</script>', chapter)
     heads = len(next(iter(json.loads(stored[1])["maps"][0].values())))
     marks = [attrs["class"] for attrs in outline.attributes("mark")]
     assert heads == 2
