@@ -30,7 +30,7 @@ def train(
     result = carry_out(chosen, out)
     if result.already_finished:
         typer.echo("This run was finished already; nothing was trained.")
-    score = task_of(chosen).selection[0]
+    score = task_of(chosen).headline
     scores = [
         f"{split} {score.title} {score.show(result.on(split)[score.key])}"
         for split in ("validation", "test")

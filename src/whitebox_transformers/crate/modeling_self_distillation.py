@@ -30,8 +30,8 @@ class SelfDistillationOutput(ModelOutput):
         loss: When views of the images were given.
         student_logits: The student's head on every view, (G + V, B, K), when views were given; K is
             the prototypes, or the bottleneck of ``simdino``.
-        teacher_logits: The teacher's head on the global views, (G, B, K), not centred; on one image
-            each, (B, K).
+        teacher_logits: The teacher's head on the global views, (G, B, K), or on one image each,
+            (B, K); centred, with ``dino``.
         pooler_output: The teacher's feature, (B, D), of one image each.
         last_hidden_state: The teacher's last layer, likewise, and so are the following.
         hidden_states: When recorded.
@@ -121,11 +121,14 @@ class SelfDistillation:
             outputs, feature = self.features(self.base_model, pixel_values, **kwargs)
             found = {key: outputs[key] for key in RECORDED if key in outputs}
             return SelfDistillationOutput(
-                pooler_output=feature, teacher_logits=self.head(feature), **found
+                pooler_output=feature, teacher_logits=self._centred(self.head(feature)), **found
             )
         views = self._views(pixel_values, local_pixel_values)
         with torch.no_grad():
-            aims = self._logits(self.base_model, self.head, views[0])
+            outputs = self._logits(self.base_model, self.head, views[0])
+            aims = self._centred(outputs)
+        if self.training and self.centre is not None:
+            self.centre.see(outputs)
         seen = torch.cat([self._logits(self.student, self.student_head, v) for v in views])
         return SelfDistillationOutput(
             loss=self._loss(seen, aims), student_logits=seen, teacher_logits=aims
@@ -171,11 +174,10 @@ class SelfDistillation:
         config = self.config
         if self.centre is None:
             return simdino_loss(student, teacher, config.rate_precision, config.rate_weight)
-        if self.training:
-            self.centre.see(teacher)
-        return dino_loss(
-            student, self.centre(teacher), config.student_temperature, self.teacher_temperature
-        )
+        return dino_loss(student, teacher, config.student_temperature, self.teacher_temperature)
+
+    def _centred(self, outputs: torch.Tensor) -> torch.Tensor:
+        return outputs if self.centre is None else self.centre(outputs)
 
     def _pairs(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Every tensor of the teacher beside the student's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch.nn.functional import one_hot
@@ -14,6 +14,7 @@ from whitebox_transformers.crate.image_processing_crate import (
 )
 from whitebox_transformers.data.config import AugmentConfig
 from whitebox_transformers.data.images import Stage
+from whitebox_transformers.data.protocol import Sample
 from whitebox_transformers.data.seeding import seed_of, seeded
 from whitebox_transformers.extras import require
 
@@ -24,6 +25,14 @@ Key = tuple[int | str, ...]
 """What the draws for one image depend on: seed, epoch and the image's number or name."""
 
 
+class View(Protocol):
+    """How an image becomes what a model reads of it, by the names of the model's arguments."""
+
+    stage: Stage
+
+    def __call__(self, image: Image, key: Key, /) -> Sample: ...
+
+
 class PlainView:
     """An image as in evaluation."""
 
@@ -32,8 +41,12 @@ class PlainView:
     def __init__(self, processor: CrateImageProcessor) -> None:
         self.processor = processor
 
-    def __call__(self, image: Image, key: Key) -> torch.Tensor:
-        """Values (C, H, W) float32 of a fitted image; ``key`` is not needed."""
+    def __call__(self, image: Image, key: Key) -> Sample:
+        """``pixel_values`` (C, H, W) float32 of a fitted image; ``key`` is not needed."""
+        return {"pixel_values": self.values(image)}
+
+    def values(self, image: Image) -> torch.Tensor:
+        """Values (C, H, W) float32 of an image of any size."""
         return torch.from_numpy(self.processor.to_values(channels_first(image)))
 
 
@@ -55,8 +68,8 @@ class RandomView:
             strength = augment.rand_augment_magnitude
             self.transforms.append(v2.RandAugment(augment.rand_augment_ops, strength))
 
-    def __call__(self, image: Image, key: Key) -> torch.Tensor:
-        """Values (C, H, W) float32 of an image at ``stage``."""
+    def __call__(self, image: Image, key: Key) -> Sample:
+        """``pixel_values`` (C, H, W) float32 of an image at ``stage``."""
         with seeded(seed_of("view", *key)):
             for transform in self.transforms:
                 image = transform(image)

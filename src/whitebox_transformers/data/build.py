@@ -16,6 +16,7 @@ from whitebox_transformers.crate.image_processing_crate import (
 )
 from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
 from whitebox_transformers.data.config import AugmentConfig, DataConfig
+from whitebox_transformers.data.crops import MultiCropView
 from whitebox_transformers.data.dataset import Beside, ImageDataset
 from whitebox_transformers.data.digits import open_digits
 from whitebox_transformers.data.faults import judge
@@ -94,7 +95,7 @@ def build_processor(
 
 def build_datasets(
     data: DataConfig,
-    augment: AugmentConfig,
+    augment: AugmentConfig | MultiCropView,
     processor: CrateImageProcessor,
     seed: int,
     beside: Beside | None = None,
@@ -103,7 +104,7 @@ def build_datasets(
 
     Args:
         data: The recipe's ``data`` block.
-        augment: Its ``augment`` block.
+        augment: Its ``augment`` block, or several views of every training image.
         processor: From ``build_processor``.
         seed: The run's seed: order and augmentation.
         beside: What samples hold in place of labels, where labels are not learned.
@@ -115,8 +116,10 @@ def build_datasets(
     sources, names = OPENERS[data.source](data)
     names = _class_names(sources, names, data)
     plain = PlainView(processor)
-    random = RandomView(processor, augment)
-    mixing = Mixing(augment, len(names)) if augment.mixes else None
+    random, mixing = augment, None
+    if isinstance(augment, AugmentConfig):
+        random = RandomView(processor, augment)
+        mixing = Mixing(augment, len(names)) if augment.mixes else None
     if data.streaming:
         streams = _carved_streams(cast(dict[str, RecordStream], sources), data)
         common = {"processor": processor, "classes": len(names), "data": data, "beside": beside}

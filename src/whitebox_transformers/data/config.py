@@ -181,8 +181,8 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         check_choice("augment.crop", self.crop, ("none", "padded", "resized"))
         check_range("augment.crop_padding", self.crop_padding, 0, math.inf)
-        _interval("augment.crop_scale", self.crop_scale, high=1.0)
-        _interval("augment.crop_ratio", self.crop_ratio, high=math.inf)
+        check_interval("augment.crop_scale", self.crop_scale, high=1.0)
+        check_interval("augment.crop_ratio", self.crop_ratio, high=math.inf)
         check_range("augment.flip", self.flip, 0.0, 1.0)
         check_range("augment.rand_augment_ops", self.rand_augment_ops, 0, math.inf)
         check_range("augment.rand_augment_magnitude", self.rand_augment_magnitude, 0, 30)
@@ -210,6 +210,7 @@ def check_range(key: str, value: float, low: float, high: float, below_high: boo
         raise UserError(f"{key}={value} is out of range; expected [{low}, {high}{closing}")
 
 
-def _interval(key: str, value: list[float], high: float) -> None:
+def check_interval(key: str, value: list[float], high: float) -> None:
+    """Raise ``UserError`` unless ``value`` is two numbers, 0 < smallest <= largest <= high."""
     if len(value) != 2 or not 0 < value[0] <= value[1] <= high:
         raise UserError(f"{key}={value} must be two numbers, 0 < smallest <= largest <= {high}")

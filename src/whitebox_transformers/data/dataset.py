@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch.utils.data import Dataset
 
-from whitebox_transformers.data.augment import Key, Mixing, PlainView, RandomView
+from whitebox_transformers.data.augment import Key, Mixing, View
 from whitebox_transformers.data.images import Images
 from whitebox_transformers.data.protocol import Sample
 from whitebox_transformers.data.seeding import seed_of, seeded
@@ -37,7 +37,7 @@ class ImageDataset(Dataset[Sample]):
         self,
         images: Images,
         labels: torch.Tensor,
-        view: PlainView | RandomView,
+        view: View,
         seed: int = 0,
         mixing: Mixing | None = None,
         beside: Beside | None = None,
@@ -58,12 +58,9 @@ class ImageDataset(Dataset[Sample]):
             raise IndexError(f"image {index} of {len(self)}")
         if self.beside is not None:
             more = self.beside((self.seed, epoch, index))
-            return {"pixel_values": self._values(epoch, index)} | more
+            return {**self._seen(epoch, index), **more}
         if self.mixing is None:
-            return {
-                "pixel_values": self._values(epoch, index),
-                "labels": int(self.labels[index]),
-            }
+            return {**self._seen(epoch, index), "labels": int(self.labels[index])}
         values, label = self._mixed(self.mixing, epoch, index)
         return {"pixel_values": values, "labels": label}
 
@@ -71,9 +68,12 @@ class ImageDataset(Dataset[Sample]):
         """The path of an image, or its file and row."""
         return self.images.source.record(index).name
 
-    def _values(self, epoch: int, index: int) -> torch.Tensor:
+    def _seen(self, epoch: int, index: int) -> Sample:
         image = self.images.at(index, self.view.stage)
         return self.view(image, (self.seed, epoch, index))
+
+    def _values(self, epoch: int, index: int) -> torch.Tensor:
+        return self._seen(epoch, index)["pixel_values"]
 
     def _mixed(self, mixing: Mixing, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         with seeded(seed_of("mix", self.seed, epoch, index)):

@@ -12,10 +12,11 @@ import torch
 from torch.utils.data import IterableDataset, default_collate, get_worker_info
 
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
-from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
+from whitebox_transformers.data.augment import Mixing, View
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.dataset import Beside
 from whitebox_transformers.data.faults import FEWEST_JUDGED, judge_passing
+from whitebox_transformers.data.protocol import Sample
 from whitebox_transformers.data.records import BadImage, Record, RecordStream, decode
 from whitebox_transformers.data.seeding import seed_of, seeded, share_of, shuffled
 
@@ -56,7 +57,7 @@ class ImageStream:
 
     stream: RecordStream
     processor: CrateImageProcessor
-    view: PlainView | RandomView
+    view: View
     classes: int
     data: DataConfig
     training: bool
@@ -158,12 +159,12 @@ class StreamBatches(IterableDataset[Batch]):
     def _decode(self, records: list[Record], spare: Iterator[Record], worker: int) -> Batch | None:
         """Values and labels of a batch; None if an evaluation batch holds broken images only."""
         source = self.source
-        good, values = [], []
+        good, seen = [], []
         waiting = deque(records)
         while waiting:
             record = waiting.popleft()
             try:
-                values.append(self._values(record))
+                seen.append(self._seen(record))
                 good.append(record)
                 self.tally.add(worker, 1, 0)
             except BadImage as bad:
@@ -176,18 +177,19 @@ class StreamBatches(IterableDataset[Batch]):
         if source.beside is not None:
             keys = [(source.seed, self.epoch, record.name) for record in good]
             more = default_collate([source.beside(key) for key in keys])
-            return {"pixel_values": torch.stack(values)} | more
+            return {**default_collate(seen), **more}
         labels = torch.tensor([record.label for record in good])
         mixing = source.mixing
         if mixing is None:
-            return {"pixel_values": torch.stack(values), "labels": labels}
+            return {**default_collate(seen), "labels": labels}
+        values = [sample["pixel_values"] for sample in seen]
         mixed = [self._mixed(mixing, good[i], i, values, labels) for i in range(len(good))]
         return {
             "pixel_values": torch.stack([image for image, _ in mixed]),
             "labels": torch.stack([label for _, label in mixed]),
         }
 
-    def _values(self, record: Record) -> torch.Tensor:
+    def _seen(self, record: Record) -> Sample:
         source = self.source
         if not 0 <= record.label < source.classes:
             raise BadImage(record.name, f"label {record.label} is not in 0..{source.classes - 1}")

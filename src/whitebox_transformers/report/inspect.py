@@ -194,7 +194,7 @@ def _sections(
 def _facts(
     folder: RunFolder, recipe: Recipe, model: PreTrainedModel, study: LayerStudy
 ) -> list[tuple[str, str]]:
-    task, score = task_of(recipe), task_of(recipe).selection[0]
+    task, score = task_of(recipe), task_of(recipe).headline
     record, metrics, config = read_json(folder.record), read_json(folder.metrics), model.config
     counts = {split: report.count for split, report in study.trained.items()}
     return [

@@ -65,7 +65,7 @@ def _loss_chart(score: Score, metrics: dict[str, Any]) -> Chart:
 
 def comparison_table(comparison: Comparison) -> Table:
     """The pair side by side."""
-    score = comparison.task.selection[0]
+    score = comparison.task.headline
     header = [
         "",
         "parameters",
@@ -117,7 +117,7 @@ def _name(task: Task, row: Row) -> str:
 
 
 def _row(task: Task, row: Row) -> list[str]:
-    result, score = row.result, task.selection[0]
+    result, score = row.result, task.headline
     return [
         _name(task, row),
         f"{result.parameters:,}",

@@ -14,6 +14,7 @@ from whitebox_transformers.tasks.image_classification import ImageClassification
 from whitebox_transformers.tasks.masked_autoencoding import MaskedAutoencoding
 from whitebox_transformers.tasks.masked_lm import MaskedLM
 from whitebox_transformers.tasks.recipe import Recipe
+from whitebox_transformers.tasks.self_distillation import SelfDistillation
 from whitebox_transformers.tasks.task import Task
 from whitebox_transformers.tasks.text import TextRecipe, TextTask
 from whitebox_transformers.tasks.text_classification import TextClassification
@@ -23,6 +24,7 @@ TASKS: dict[str, Task[Any, Any]] = {
     for task in (
         ImageClassification(),
         MaskedAutoencoding(),
+        SelfDistillation(),
         CausalLM(),
         MaskedLM(),
         TextClassification(),

@@ -19,8 +19,12 @@ from transformers import (
 
 from whitebox_transformers.crate import (
     MAE_PRESETS,
+    CrateDinoConfig,
+    CrateDinoForImageClassification,
     CrateMAEConfig,
     CrateMAEForImageClassification,
+    ViTDinoConfig,
+    ViTDinoForImageClassification,
 )
 from whitebox_transformers.crate.configuration_crate import PRESETS, CrateConfig
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
@@ -75,7 +79,11 @@ class ImageClassification(Task[ImageRecipe, ImageData]):
         "crate-mae": Family(
             "CRATE-MAE", CrateMAEConfig, CrateMAEForImageClassification, MAE_PRESETS, white_box=True
         ),
+        "crate-dino": Family(
+            "CRATE-DINO", CrateDinoConfig, CrateDinoForImageClassification, PRESETS, white_box=True
+        ),
         "vit": Family("ViT", ViTConfig, ViTForImageClassification),
+        "vit-dino": Family("ViT (DINO)", ViTDinoConfig, ViTDinoForImageClassification),
     }
     auto_model = AutoModelForImageClassification
     unit = "images"

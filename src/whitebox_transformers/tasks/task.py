@@ -106,7 +106,8 @@ class Task(ABC, Generic[R, D]):
     scores: tuple[Score, ...]
     """What is followed on the validation split."""
     selection: tuple[Score, ...]
-    """Which of them choose the best weights: the first one, and the others in a tie."""
+    """Which of them choose the best weights: the first one, and the others in a tie. Without any
+    the last weights are kept."""
     compared: tuple[tuple[str, Score], ...]
     """Split and score of each column in the table of a pair."""
 
@@ -117,6 +118,11 @@ class Task(ABC, Generic[R, D]):
     def family(self, model: ModelConfig) -> Family:
         """The family of a recipe's model."""
         return self.families[model.family]
+
+    @property
+    def headline(self) -> Score:
+        """The score that is named where there is room for one."""
+        return (*self.selection, *self.scores)[0]
 
     @property
     def white_box(self) -> str:

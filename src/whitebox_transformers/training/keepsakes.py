@@ -15,8 +15,9 @@ from whitebox_transformers.training.files import read_metadata, write_weights
 class KeepBest(TrainerCallback):
     """Writes the weights whenever validation is better than ever before.
 
-    What is better, the task's ``selection`` says. The record lives in the file itself, so after an
-    interruption the replayed steps meet the same record and end with the same file.
+    What is better, the task's ``selection`` says; if that is empty, what is later. The record lives
+    in the file itself, so after an interruption the replayed steps meet the same record and end
+    with the same file.
 
     Args:
         path: The safetensors file.
@@ -39,7 +40,7 @@ class KeepBest(TrainerCallback):
         if not state.is_world_process_zero:
             return
         scores = {score.key: metrics[f"eval_{score.key}"] for score in self.task.scores}
-        if self.path.is_file() and not self._is_better(scores):
+        if self.task.selection and self.path.is_file() and not self._is_better(scores):
             return
         write_weights(self.path, kwargs["model"], step=state.global_step, validation=scores)
 

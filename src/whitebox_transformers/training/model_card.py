@@ -39,7 +39,7 @@ The weights alone: `{auto_model}.from_pretrained("{folder}")`.
 | training time | {seconds:.0f} s |
 
 {protocol}
-The weights are those of step {best_step} of {steps}, chosen by {selection};
+The weights are those of step {best_step} of {steps}, {selection};
 {tested}
 
 Made by `{command}` (seed {seed}) on {machine}; versions and commit are in `run.json`, every setting
@@ -89,9 +89,10 @@ def model_card(
         best_step=metrics["best"]["step"],
         steps=record["steps"],
         selection=_selection(task),
-        tested="the test split was read once, after that choice."
+        tested="the test split was read once, after training."
         if "test" in metrics
-        else "there is no test split, and the score that chose the weights flatters them.",
+        else "there is no test split"
+        + (", and the score that chose the weights flatters them." if task.selection else "."),
         command=record["command"],
         seed=recipe.seed,
         machine=record["hardware"]["accelerator"] or record["hardware"]["processor"],
@@ -114,8 +115,11 @@ def _score_rows(task: Task, metrics: dict[str, Any]) -> str:
 
 
 def _selection(task: Task) -> str:
+    if not task.selection:
+        return "the last ones"
     first, *ties = task.selection
     names = [
         f"{'higher' if tie.higher_is_better else 'lower'} validation {tie.title}" for tie in ties
     ]
-    return f"validation {first.title}" + (f" (ties: {', then '.join(names)})" if names else "")
+    ties_said = f" (ties: {', then '.join(names)})" if names else ""
+    return f"chosen by validation {first.title}{ties_said}"

@@ -138,7 +138,7 @@ def _make_trainer(
     trainer = WhiteboxTrainer(
         recipe, model, data.train, data.validation, folder.checkpoints, schedule, position
     )
-    title, shown = f"{recipe.name} ({recipe.model.family})", trainer.task.selection[0]
+    title, shown = f"{recipe.name} ({recipe.model.family})", trainer.task.headline
     trainer.add_callback(KeepBest(folder.best, trainer.task))
     trainer.add_callback(KeepAtSteps(folder.kept, schedule.keep))
     trainer.add_callback(ProgressLine(title, shown, schedule.steps_per_epoch))

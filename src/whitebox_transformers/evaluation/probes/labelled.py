@@ -48,7 +48,13 @@ def probed_images(run: str, name: str | None, overrides: list[str]) -> ProbedIma
                 "says; leave this key out"
             )
     block = _of_run(run) if name is None else _named(name)
-    return build(ProbedImages, apply_overrides({"data": block}, overrides))
+    images = build(ProbedImages, apply_overrides({"data": block}, overrides))
+    if not images.data.labelled:
+        raise UserError(
+            f"the data of {run} have no labels; name labelled images with --data: digits, a "
+            "folder, or hub:NAME"
+        )
+    return images
 
 
 def _of_run(run: str) -> dict:

@@ -17,6 +17,7 @@ from whitebox_transformers.crate.image_processing_crate import CrateImageProcess
 from whitebox_transformers.data.build import ImageData, build_datasets
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.evaluation.nearest import nearest_classes
 from whitebox_transformers.evaluation.probes.backbone import (
     Backbone,
     load_encoder,
@@ -42,7 +43,6 @@ from whitebox_transformers.evaluation.probes.fingerprints import (
 )
 from whitebox_transformers.evaluation.probes.labelled import probed_images
 from whitebox_transformers.evaluation.probes.linear import fit_linear
-from whitebox_transformers.evaluation.probes.nearest import nearest_classes
 from whitebox_transformers.evaluation.probes.settings import NEIGHBOURS, ProbeSettings
 from whitebox_transformers.evaluation.probes.sgd import fit_by_sgd
 from whitebox_transformers.training.files import write_json

@@ -33,7 +33,7 @@ def nearest_classes(
     Args:
         bank: Features of the training images, (M, D).
         labels: Their classes, (M,), from 0.
-        queries: Features to classify, (Q, D).
+        queries: Features to classify, (Q, D). The very array ``bank``: each image by the others.
         neighbours: Every k to use.
         temperature: T.
         device: Where to compute.
@@ -45,11 +45,14 @@ def nearest_classes(
         UserError: A k is larger than M.
     """
     most, classes = max(neighbours), int(labels.max()) + 1
-    if most > len(bank):
-        raise UserError(f"k={most} is more than the {len(bank)} training images; give a smaller k")
+    others = len(bank) - (queries is bank)
+    if most > others:
+        raise UserError(f"k={most} is more than the {others} training images; give a smaller k")
     found: dict[int, list[np.ndarray]] = {k: [] for k in neighbours}
+    own = 0 if queries is bank else None
     for piece in _unit_pieces(queries, QUERIES_AT_ONCE, device):
-        similar, theirs = _most_similar(piece, bank, labels, most, device)
+        similar, theirs = _most_similar(piece, bank, labels, most, device, own)
+        own = None if own is None else own + len(piece)
         for k in neighbours:
             votes = piece.new_zeros(len(piece), classes)
             votes.scatter_add_(1, theirs[:, :k], (similar[:, :k] / temperature).exp())
@@ -58,15 +61,26 @@ def nearest_classes(
 
 
 def _most_similar(
-    queries: torch.Tensor, bank: np.ndarray, labels: np.ndarray, k: int, device: str | torch.device
+    queries: torch.Tensor,
+    bank: np.ndarray,
+    labels: np.ndarray,
+    k: int,
+    device: str | torch.device,
+    own: int | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and classes of the k most similar training images, best first; both (Q, k)."""
+    """Cosines and classes of the k most similar training images, best first; both (Q, k).
+
+    Where the queries are images of the bank themselves, from number ``own`` on, they do not count.
+    """
     best = queries.new_full((len(queries), 0), 0.0)
     theirs = torch.zeros_like(best, dtype=torch.int64)
     start = 0
     for piece in _unit_pieces(bank, BANK_AT_ONCE, device):
         classes = torch.as_tensor(labels[start : start + len(piece)], device=device)
-        best = torch.cat([best, queries @ piece.mT], dim=1)
+        cosines = queries @ piece.mT
+        if own is not None:
+            cosines.diagonal(own - start).fill_(-torch.inf)
+        best = torch.cat([best, cosines], dim=1)
         theirs = torch.cat([theirs, classes.long().expand(len(queries), -1)], dim=1)
         best, order = best.topk(min(k, best.shape[1]))
         theirs = theirs.gather(1, order)

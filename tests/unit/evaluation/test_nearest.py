@@ -7,8 +7,8 @@ import pytest
 from tests.oracles.nearest import classify
 
 from whitebox_transformers.errors import UserError
-from whitebox_transformers.evaluation.probes import nearest
-from whitebox_transformers.evaluation.probes.nearest import nearest_classes
+from whitebox_transformers.evaluation import nearest
+from whitebox_transformers.evaluation.nearest import nearest_classes
 
 CLEAR = 1e-5
 
@@ -60,4 +60,19 @@ def test_an_image_without_features_is_classified_all_the_same():
 def test_more_neighbours_than_images_are_refused():
     bank, labels = clusters(5, 3, classes=2)
     with pytest.raises(UserError, match="k=6 is more than the 5"):
-        nearest_classes(bank, labels, bank, [6])
+        nearest_classes(bank, labels, bank.copy(), [6])
+
+
+@pytest.mark.parametrize("pieces", [(4, 7), (7, 3), (1024, 16384)])
+def test_an_image_of_the_bank_is_classified_by_the_others(pieces, monkeypatch):
+    monkeypatch.setattr(nearest, "QUERIES_AT_ONCE", pieces[0])
+    monkeypatch.setattr(nearest, "BANK_AT_ONCE", pieces[1])
+    bank, labels = clusters(23, 6, classes=3)
+    found = nearest_classes(bank, labels, bank, [1, 22])
+    for k, classes in found.items():
+        for i in range(len(bank)):
+            others = np.arange(len(bank)) != i
+            ((expected, margin),) = classify(bank[others], labels[others], bank[i : i + 1], k, 0.07)
+            assert classes[i] == expected or margin < CLEAR
+    with pytest.raises(UserError, match="k=23 is more than the 22"):
+        nearest_classes(bank, labels, bank, [23])
