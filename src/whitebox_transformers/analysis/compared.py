@@ -19,6 +19,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from whitebox_transformers.crate.ablations import QKVAttention
+from whitebox_transformers.crate.mssa import MSSA
 from whitebox_transformers.errors import UserError
 
 from .layers import compress_of, evaluating, white_box_layers
@@ -84,7 +85,7 @@ def _white_box_watched(
 
 
 def _watch(
-    attention: nn.Module, index: int, see: Callable[[int, Compared], None]
+    attention: MSSA | QKVAttention, index: int, see: Callable[[int, Compared], None]
 ) -> list[torch.utils.hooks.RemovableHandle]:
     """Hooks on one attention of the family."""
     values: list[Tensor] = []
@@ -95,7 +96,7 @@ def _watch(
         values[:] = [heads[..., -1, :, :].transpose(1, 2)]
 
     def show(_: nn.Module, given: tuple) -> None:
-        query, key, mask, scaling, causal, *_ = given
+        query, key, mask, scaling, causal = given[:5]
         see(index, Compared(query, key, values.pop(), mask, scaling, causal))
 
     projection = attention.qkv if isinstance(attention, QKVAttention) else attention.subspaces

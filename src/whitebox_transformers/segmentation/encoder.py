@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,7 @@ class ImageEncoder:
 
     def pixel_values(self, image: Image) -> Tensor:
         """An image in the size it is to be read, rescaled and normalised: (1, C, H, W)."""
-        whole = {"do_resize": False, "do_center_crop": False}
+        whole: dict[str, Any] = {"do_resize": False, "do_center_crop": False}
         return self.processor(images=image, return_tensors="pt", **whole)["pixel_values"]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -68,8 +68,7 @@ class TokenPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Raises:
             ValueError: Parameters or tokens that cannot be used, as scikit-learn says it.
         """
-        tokens = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
-        return self._fit([tokens])
+        return self._fit([self._validated(X, ensure_min_samples=2)])
 
     def fit_chunks(self, chunks: Iterable[np.ndarray]) -> Self:
         """Fit to tokens that come in chunks (N_i, D), gone through up to three times.
@@ -87,18 +86,22 @@ class TokenPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Coordinates (N, C) of tokens (N, D), of background too."""
         check_is_fitted(self)
-        tokens = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        tokens = self._validated(X, reset=False)
         return (tokens - self.mean_.astype(tokens.dtype)) @ self.components_.T.astype(tokens.dtype)
 
     def is_foreground(self, X: np.ndarray) -> np.ndarray:
         """Which tokens (N, D) are foreground, (N,) bool; all of them without that step."""
         check_is_fitted(self)
-        tokens = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        tokens = self._validated(X, reset=False)
         return self._foreground(tokens)
 
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
+
+    def _validated(self, X: Any, **options: Any) -> np.ndarray:
+        checked: Any = validate_data(self, X, dtype=(np.float64, np.float32), **options)
+        return checked
 
     def _fit(self, chunks: Iterable[np.ndarray]) -> Self:
         if not 0 <= self.threshold <= 1:

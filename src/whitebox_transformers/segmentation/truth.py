@@ -5,6 +5,7 @@ Legend: H, W height and width of an image in pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -47,7 +48,8 @@ class MaskFolder:
         root = Path(folder).expanduser()
         if not root.is_dir():
             raise UserError(f"{folder} is no folder; give the folder that holds the masks")
-        self.folder, self.kind = str(folder), kind
+        self.folder = str(folder)
+        self.kind: MaskKind = kind
         self.files: dict[str, Path] = {}
         for path in files_below(root):
             if path.suffix.lower() not in SUFFIXES:
@@ -61,7 +63,7 @@ class MaskFolder:
         if not self.files:
             raise UserError(f"{folder} holds no masks; a mask is an image file, e.g. horse.png")
 
-    def check(self, images: list[Path]) -> None:
+    def check(self, images: Sequence[Path]) -> None:
         """Refuse images of which not one has a mask.
 
         Raises:
