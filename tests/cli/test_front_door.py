@@ -28,7 +28,7 @@ COMMANDS = {
         "--out",
     },
     "inspect": {"--images", "--samples", "--text", "--out"},
-    "predict": {"--top"},
+    "predict": {"--top", "--pairs", "--truncate"},
     "generate": {
         "--tokens",
         "--temperature",
