@@ -157,7 +157,8 @@ def generate_batch(
     sampling = sampling or Sampling()
     tokenizer = language.tokenizer
     ends = tokenizer.eos_token_id
-    padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends or 0
+    named = (number for number in (tokenizer.pad_token_id, ends) if isinstance(number, int))
+    padding = next(named, 0)
     # A configuration made anew: what a model folder proposes would mix with what was asked for.
     options = GenerationConfig(
         max_new_tokens=min(prompt.new_tokens for prompt in prompts),

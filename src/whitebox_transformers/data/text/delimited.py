@@ -97,9 +97,11 @@ class JsonLines:
     def rows(self, columns: Sequence[str], seed: int | None) -> Iterator[Row]:
         """All rows as they lie."""
         for name, found in self._objects():
-            fault = found if isinstance(found, BadDocument) else _lack(name, found, columns)
-            values = () if fault else tuple(found[column] for column in columns)
-            yield Row(name, values, fault)
+            if isinstance(found, BadDocument):
+                yield Row(name, (), found)
+                continue
+            fault = _lack(name, found, columns)
+            yield Row(name, () if fault else tuple(found[column] for column in columns), fault)
 
     def _objects(self) -> Iterator[tuple[str, dict | BadDocument]]:
         with self.path.open(**READING) as file:
