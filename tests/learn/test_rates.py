@@ -7,6 +7,8 @@ import json
 import pytest
 import yaml
 from tests.learn.interruption import Interrupt, assert_same_run
+from tests.learn.tiny_dino_run import tiny_dino_recipe
+from tests.learn.tiny_mae_run import tiny_mae_recipe
 from tests.learn.tiny_run import tiny_recipe
 from tests.learn.tiny_text_run import tiny_text_recipe, write_language
 
@@ -78,10 +80,21 @@ def test_the_objective_grows_when_it_is_asked_for(tmp_path) -> None:
     assert ends[1]["objective-definition-z-next"] > ends[0]["objective-definition-z-next"]
 
 
-def test_text_is_asked_and_watched_by_the_same_keys(tmp_path) -> None:
-    text = write_language(tmp_path / "language")
-    train(tiny_text_recipe("causal-lm", "crate-gpt", text, **ASKED), tmp_path / "text")
-    assert metrics_of(tmp_path / "text")["rates"][-1]["rate-published-z"]
+@pytest.mark.parametrize("learns", ["text", "masked images", "views of images"])
+def test_whatever_is_learned_is_asked_and_watched_by_the_same_keys(tmp_path, learns) -> None:
+    if learns == "text":
+        text = write_language(tmp_path / "language")
+        recipe = tiny_text_recipe("causal-lm", "crate-gpt", text)
+    else:
+        recipe = tiny_mae_recipe() if learns == "masked images" else tiny_dino_recipe()
+    values = recipe_to_dict(recipe)
+    for weight in (0.0, 1.0):
+        values["train"] |= {"steps": 4, "monitor_rates": 4, "rate_penalty": {"weight": weight}}
+        train(recipe_from_dict(values), tmp_path / str(weight))
+    plain, asked = (metrics_of(tmp_path / str(weight))["rates"] for weight in (0.0, 1.0))
+    assert [entry["step"] for entry in asked] == [0, 4]
+    assert asked[0] == plain[0]
+    assert asked[1] != plain[1]
 
 
 @pytest.mark.parametrize("key", ["rate_penalty", "monitor_rates"])

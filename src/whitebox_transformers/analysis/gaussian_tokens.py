@@ -5,11 +5,11 @@ Legend: B samples, N tokens, D width, L layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from whitebox_transformers.crate.block import CrateLayer
 from whitebox_transformers.data.seeding import seed_of
@@ -39,17 +39,17 @@ class GaussianTokens:
         """
         batch = 0
 
-        def replace(index: int, given: tuple) -> tuple:
-            nonlocal batch
-            batch = len(given[0])
-            return (self._like(index, given[0], real), *given[1:])
+        def replace(index: int) -> Callable[[nn.Module, tuple], tuple]:
+            def hook(_: nn.Module, given: tuple) -> tuple:
+                nonlocal batch
+                batch = len(given[0])
+                return (self._like(index, given[0], real), *given[1:])
+
+            return hook
 
         with ExitStack() as hooks:
             for index, layer in enumerate(layers):
-                handle = layer.register_forward_pre_hook(
-                    lambda _, given, index=index: replace(index, given)
-                )
-                hooks.callback(handle.remove)
+                hooks.callback(layer.register_forward_pre_hook(replace(index)).remove)
             yield
         self._drawn += batch
 

@@ -125,7 +125,7 @@ def _lasso(passed: LayerPass, real: Tensor | None) -> dict[str, Tensor]:
         start = v.relu() if ista.activation == "relu" else v
 
     def compute(joined: Tensor) -> dict[str, Tensor]:
-        v, start, codes = joined.split([passed.v.shape[-1], *2 * [codes_wide]], -1)
+        v, start, codes = joined.split(sizes, -1)
         return {
             f"sparsify-lasso-{place}": lasso_objective(
                 v, a, ista.dictionary.to(v), ista.threshold
@@ -133,7 +133,7 @@ def _lasso(passed: LayerPass, real: Tensor | None) -> dict[str, Tensor]:
             for place, a in (("start", start), ("end", codes))
         }
 
-    codes_wide = codes.shape[-1]
+    sizes = [v.shape[-1], start.shape[-1], codes.shape[-1]]
     return named_without_padding(compute, torch.cat([v, start, codes], -1), real)
 
 

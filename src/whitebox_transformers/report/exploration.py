@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,7 +116,7 @@ def explore(model: PreTrainedModel, gallery: Gallery, first: int, seed: int) -> 
 def _explored(
     model: PreTrainedModel, specimen: Specimen, chosen: Sequence[int], seed: int
 ) -> Explored:
-    body = model.base_model  # a masked autoencoder's sees the whole image
+    body: Any = model.base_model  # a masked autoencoder's sees the whole image
     rows = attention_rows(body, specimen.inputs, specimen.query, chosen)
     followed = [key for key in FOLLOWED if key in available_measures(body)]
     curves = measure(body, [specimen.inputs], followed).curves
@@ -142,7 +143,8 @@ def _projections(
             keys[layer] = given.key[0].float().cpu().numpy()
         allowed[layer], scaling = _allowed(given), given.scaling
 
-    compare(model.base_model, specimen.inputs, chosen, see)
+    body: Any = model.base_model
+    compare(body, specimen.inputs, chosen, see)
     return Projections(
         np.stack([queries[layer] for layer in chosen]),
         np.stack([keys.get(layer, queries[layer]) for layer in chosen]) if keys else None,

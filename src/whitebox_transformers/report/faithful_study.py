@@ -67,16 +67,18 @@ def study_steps(
         UserError: As `faithfulness`.
     """
     # Without its head, whose scores of a whole vocabulary nobody looks at.
-    trained = faithfulness(model.base_model, batches("trained"))
+    body: Any = model.base_model
+    fresh: Any = control.base_model
+    trained = faithfulness(body, batches("trained"))
     gaussian = gaussian_like(trained, model.config.hidden_size, seed)
     steps = {
         "trained": trained,
-        "untrained": faithfulness(control.base_model, batches("untrained")),
-        "gaussian": faithfulness(model.base_model, batches("Gaussian tokens"), gaussian),
+        "untrained": faithfulness(fresh, batches("untrained")),
+        "gaussian": faithfulness(body, batches("Gaussian tokens"), gaussian),
     }
     return FaithfulStudy(
         steps,
-        {"trained": matrices_of(model.base_model), "untrained": matrices_of(control.base_model)},
+        {"trained": matrices_of(body), "untrained": matrices_of(fresh)},
     )
 
 

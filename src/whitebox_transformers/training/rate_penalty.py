@@ -70,8 +70,9 @@ class RatePenalty:
         costs: list[Tensor] = []
         with ExitStack() as hooks:
             for index in self.chosen(step):
-                handle = self.layers[index].register_forward_hook(
-                    lambda layer, _, z: costs.append(self._cost(layer, z, real))
+                layer = self.layers[index]
+                handle = layer.register_forward_hook(
+                    lambda _, __, z, layer=layer: costs.append(self._cost(layer, z, real))
                 )
                 hooks.callback(handle.remove)
             yield costs
