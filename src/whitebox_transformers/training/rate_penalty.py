@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from whitebox_transformers.analysis.layers import subspaces_of
@@ -71,15 +72,25 @@ class RatePenalty:
         with ExitStack() as hooks:
             for index in self.chosen(step):
                 layer = self.layers[index]
-                handle = layer.register_forward_hook(
-                    lambda _, __, z, layer=layer: costs.append(self._cost(layer, z, real))
-                )
-                hooks.callback(handle.remove)
+                # Bound now: a lambda would see the last layer.
+                see = partial(self._add_cost, costs, layer, real)
+                hooks.callback(layer.register_forward_hook(see).remove)
             yield costs
 
     def value(self, costs: list[Tensor]) -> Tensor:
         """What is added to the mean loss of a piece of the batch."""
         return self.settings.weight * torch.cat(costs).mean()
+
+    def _add_cost(
+        self,
+        costs: list[Tensor],
+        layer: CrateLayer,
+        real: Tensor | None,
+        _: nn.Module,
+        __: tuple,
+        z: Tensor,
+    ) -> None:
+        costs.append(self._cost(layer, z, real))
 
     def _cost(self, layer: CrateLayer, z: Tensor, real: Tensor | None) -> Tensor:
         """Minus the sparse rate reduction per token, (B,)."""
