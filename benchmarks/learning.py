@@ -114,7 +114,7 @@ def summary(results: list[RunResult], score: Score, chosen: list[str], label: st
     return {
         "what": f"{name}, {split} {score.title}",
         "mean": statistics.mean(values),
-        "spread": statistics.stdev(values) if len(values) > 1 else math.nan,
+        "spread": statistics.stdev(values) if len(values) > 1 else None,
         "seeds": len(results),
         "parameters": results[0].parameters,
         "CPU minutes a run": statistics.mean(cpu_seconds(result) for result in results) / 60,
@@ -146,9 +146,9 @@ def paired_difference(white: list[RunResult], black: list[RunResult], score: Sco
     pairs = zip(white, black, strict=True)
     deltas = [a.on(split)[score.key] - b.on(split)[score.key] for a, b in pairs]
     mean = statistics.mean(deltas)
-    error = statistics.stdev(deltas) / math.sqrt(len(deltas)) if len(deltas) > 1 else math.nan
+    error = statistics.stdev(deltas) / math.sqrt(len(deltas)) if len(deltas) > 1 else None
     worse = "below" if score.higher_is_better else "above"
-    verdict = f"not {worse}" if score.rank(mean) >= -error else worse
+    verdict = f"not {worse}" if score.rank(mean) >= -(error or 0.0) else worse
     return {
         "what": f"white box minus black box ({verdict})",
         "mean": mean,

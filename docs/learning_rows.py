@@ -111,5 +111,5 @@ def run_row(row: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
     return {"model": row["what"].rpartition(", ")[0]} | scores
 
 
-def _plus_minus(value: float) -> str:
-    return "" if value != value else f" ± {value:.4f}"  # a single seed has no spread
+def _plus_minus(value: float | None) -> str:
+    return "" if value is None else f" ± {value:.4f}"  # a single seed has no spread

@@ -5,15 +5,13 @@ from torch import nn
 
 from .configuration_crate_dino import CrateDinoConfig
 from .modeling_crate import CrateForImageClassification, CrateModel, CratePreTrainedModel
-from .modeling_self_distillation import SelfDistillation
-
-_TRAINING_ONLY = [r"^student\.", r"^student_head\.", r"^head\.", r"^centre\."]
+from .modeling_self_distillation import TRAINING_ONLY, SelfDistillation
 
 
 class CrateDinoPreTrainedModel(CratePreTrainedModel):
     """What the models share that are made of a folder with a student and a teacher."""
 
-    config: CrateDinoConfig
+    config: CrateDinoConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     remote_classes = {
         "AutoModel": "modeling_crate_dino.CrateDinoModel",
         "AutoModelForPreTraining": "modeling_crate_dino.CrateDinoForPreTraining",
@@ -21,10 +19,10 @@ class CrateDinoPreTrainedModel(CratePreTrainedModel):
     }
 
 
-class CrateDinoModel(CrateDinoPreTrainedModel, CrateModel):
+class CrateDinoModel(CrateDinoPreTrainedModel, CrateModel):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The teacher's encoder."""
 
-    _keys_to_ignore_on_load_unexpected = [*_TRAINING_ONLY, r"^classifier\."]
+    _keys_to_ignore_on_load_unexpected = [*TRAINING_ONLY, r"^classifier\."]
 
 
 class CrateDinoForPreTraining(SelfDistillation, CrateDinoPreTrainedModel):
@@ -46,10 +44,10 @@ class CrateDinoForPreTraining(SelfDistillation, CrateDinoPreTrainedModel):
         return outputs, outputs.pooler_output
 
 
-class CrateDinoForImageClassification(CrateDinoPreTrainedModel, CrateForImageClassification):
+class CrateDinoForImageClassification(CrateDinoPreTrainedModel, CrateForImageClassification):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A classifier on the teacher's encoder, to be fine-tuned."""
 
-    _keys_to_ignore_on_load_unexpected = _TRAINING_ONLY
+    _keys_to_ignore_on_load_unexpected = TRAINING_ONLY
 
 
 __all__ = [

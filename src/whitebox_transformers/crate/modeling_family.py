@@ -1,6 +1,6 @@
 """What every model of the family shares: recording, attention implementations, saving."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import nn
@@ -14,8 +14,11 @@ from .dictionary import DictionaryBlock
 from .mssa import FixedOutput
 from .window import Window
 
+# The class below stands in front of a ``PreTrainedModel``, which a type checker has to know.
+_Model = PreTrainedModel if TYPE_CHECKING else object
 
-class RemoteFamily:
+
+class RemoteFamily(_Model):
     """Saving, in front of a ``PreTrainedModel``, so that a folder also loads as remote code."""
 
     # Where remote code finds each Auto class; a folder saved from any of them loads as every other.

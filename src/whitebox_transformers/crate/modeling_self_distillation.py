@@ -6,12 +6,15 @@ views.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
+from .bounds import check_finite
 from .self_distillation import (
     Centre,
     DistillationHead,
@@ -51,7 +54,14 @@ class SelfDistillationOutput(ModelOutput):
     z_half: tuple[torch.Tensor | None, ...] | None = None
 
 
-class SelfDistillation:
+# What only training needs of a stored model; ``AutoModel`` and the classifiers leave it.
+TRAINING_ONLY = [r"^student\.", r"^student_head\.", r"^head\.", r"^centre\."]
+
+# The class below stands in front of a ``PreTrainedModel``, which a type checker has to know.
+_Model = PreTrainedModel if TYPE_CHECKING else object
+
+
+class SelfDistillation(_Model):
     """What a ``...ForPreTraining`` class adds to its backbone's ``PreTrainedModel``.
 
     The teacher bears the base model's name, since it is what is kept: ``AutoModel`` and the
@@ -116,7 +126,7 @@ class SelfDistillation:
             ValueError: Fewer than two global views, views of other images, or pixels that are not
                 finite.
         """
-        _check_finite("pixel_values", pixel_values, self.training)
+        check_finite("pixel_values", pixel_values, self.training)
         if pixel_values.dim() == 4:
             outputs, feature = self.features(self.base_model, pixel_values, **kwargs)
             found = {key: outputs[key] for key in RECORDED if key in outputs}
@@ -156,7 +166,7 @@ class SelfDistillation:
             )
         if local_pixel_values is None or not local_pixel_values.shape[1:2].numel():
             return [pixel_values]
-        _check_finite("local_pixel_values", local_pixel_values, self.training)
+        check_finite("local_pixel_values", local_pixel_values, self.training)
         if local_pixel_values.dim() != 5 or len(local_pixel_values) != len(pixel_values):
             raise ValueError(
                 f"local_pixel_values has shape {tuple(local_pixel_values.shape)}; expected views "
@@ -189,15 +199,4 @@ class SelfDistillation:
 RECORDED = ("last_hidden_state", "hidden_states", "attentions", "z", "z_half")
 
 
-def _check_finite(name: str, values: torch.Tensor, training: bool) -> None:
-    """Refuse pixels that are NaN or infinite, by image; as :func:`.bounds.check_range` may."""
-    unseen = torch.compiler.is_compiling() or values.is_meta
-    if unseen or (training and values.device.type != "cpu"):
-        return
-    finite = values.isfinite().flatten(1).all(1)
-    if not finite.all():
-        broken = int(finite.logical_not().nonzero()[0])
-        raise ValueError(f"{name}[{broken}] holds NaN or infinite pixels; leave that image out.")
-
-
-__all__ = ["SelfDistillation", "SelfDistillationOutput"]
+__all__ = ["TRAINING_ONLY", "SelfDistillation", "SelfDistillationOutput"]

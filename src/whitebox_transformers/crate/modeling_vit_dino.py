@@ -6,15 +6,13 @@ from transformers import ViTForImageClassification, ViTModel, ViTPreTrainedModel
 
 from .configuration_crate_dino import ViTDinoConfig
 from .modeling_family import RemoteFamily
-from .modeling_self_distillation import SelfDistillation
-
-_TRAINING_ONLY = [r"^student\.", r"^student_head\.", r"^head\.", r"^centre\."]
+from .modeling_self_distillation import TRAINING_ONLY, SelfDistillation
 
 
 class ViTDinoPreTrainedModel(RemoteFamily, ViTPreTrainedModel):
     """What the models share that are made of a folder with a student and a teacher."""
 
-    config: ViTDinoConfig
+    config: ViTDinoConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     remote_classes = {
         "AutoModel": "modeling_vit_dino.ViTDinoModel",
         "AutoModelForPreTraining": "modeling_vit_dino.ViTDinoForPreTraining",
@@ -22,10 +20,10 @@ class ViTDinoPreTrainedModel(RemoteFamily, ViTPreTrainedModel):
     }
 
 
-class ViTDinoModel(ViTDinoPreTrainedModel, ViTModel):
+class ViTDinoModel(ViTDinoPreTrainedModel, ViTModel):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The teacher's encoder, without ViT's pooler, which nothing has trained."""
 
-    _keys_to_ignore_on_load_unexpected = [*_TRAINING_ONLY, r"^classifier\."]
+    _keys_to_ignore_on_load_unexpected = [*TRAINING_ONLY, r"^classifier\."]
 
     def __init__(self, config: ViTDinoConfig):
         super().__init__(config, add_pooling_layer=False)
@@ -50,10 +48,10 @@ class ViTDinoForPreTraining(SelfDistillation, ViTDinoPreTrainedModel):
         return outputs, outputs.last_hidden_state[:, 0]
 
 
-class ViTDinoForImageClassification(ViTDinoPreTrainedModel, ViTForImageClassification):
+class ViTDinoForImageClassification(ViTDinoPreTrainedModel, ViTForImageClassification):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A classifier on the teacher's encoder, to be fine-tuned."""
 
-    _keys_to_ignore_on_load_unexpected = _TRAINING_ONLY
+    _keys_to_ignore_on_load_unexpected = TRAINING_ONLY
 
 
 __all__ = [

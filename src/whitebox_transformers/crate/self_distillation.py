@@ -75,6 +75,8 @@ class Centre(nn.Module):
     that share it, and move the mean once, at its end.
     """
 
+    mean: torch.Tensor
+
     def __init__(self, count: int):
         super().__init__()
         self.register_buffer("mean", torch.zeros(count))

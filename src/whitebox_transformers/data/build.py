@@ -14,7 +14,7 @@ from whitebox_transformers.crate.image_processing_crate import (
     IMAGENET_STD,
     CrateImageProcessor,
 )
-from whitebox_transformers.data.augment import Mixing, PlainView, RandomView
+from whitebox_transformers.data.augment import Mixing, PlainView, RandomView, View
 from whitebox_transformers.data.config import AugmentConfig, DataConfig
 from whitebox_transformers.data.crops import MultiCropView
 from whitebox_transformers.data.dataset import Beside, ImageDataset
@@ -116,10 +116,13 @@ def build_datasets(
     sources, names = OPENERS[data.source](data)
     names = _class_names(sources, names, data)
     plain = PlainView(processor)
-    random, mixing = augment, None
+    random: View
+    mixing = None
     if isinstance(augment, AugmentConfig):
         random = RandomView(processor, augment)
         mixing = Mixing(augment, len(names)) if augment.mixes else None
+    else:
+        random = augment
     if data.streaming:
         streams = _carved_streams(cast(dict[str, RecordStream], sources), data)
         common = {"processor": processor, "classes": len(names), "data": data, "beside": beside}

@@ -89,10 +89,9 @@ class CropsConfig:
         check_range("crops.local_size", self.local_size, 1, math.inf)
         for key, most in (("global_scale", 1.0), ("local_scale", 1.0), ("ratio", math.inf)):
             check_interval(f"crops.{key}", getattr(self, key), high=most)
-        for key in ("flip", "jitter", "grey", "solarise"):
+        shares = ("flip", "jitter", "grey", "solarise", "brightness", "contrast", "saturation")
+        for key in shares:
             check_range(f"crops.{key}", getattr(self, key), 0.0, 1.0)
-        for key, most in (("brightness", 1.0), ("contrast", 1.0), ("saturation", 1.0)):
-            check_range(f"crops.{key}", getattr(self, key), 0.0, most)
         check_range("crops.hue", self.hue, 0.0, 0.5)
         if len(self.blur) != 3:
             raise UserError(f"crops.blur={self.blur} must be three probabilities")

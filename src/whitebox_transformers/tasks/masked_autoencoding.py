@@ -24,14 +24,14 @@ from whitebox_transformers.crate.image_processing_crate import CrateImageProcess
 from whitebox_transformers.crate.masking import visible_patches
 from whitebox_transformers.crate.patches import normalised, patch_errors, patchify
 from whitebox_transformers.data.build import ImageData, build_datasets, build_processor
-from whitebox_transformers.data.config import AugmentConfig, DataConfig
+from whitebox_transformers.data.config import AugmentConfig
 from whitebox_transformers.data.masks import MaskNoise
 from whitebox_transformers.data.protocol import Sample, Split
 from whitebox_transformers.data.seeding import seed_of, seeded
 from whitebox_transformers.errors import UserError
-from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.tasks.smoke_images import few_images
 from whitebox_transformers.tasks.task import CardWords, Score, Task
+from whitebox_transformers.tasks.unlabelled_images import UnlabelledImageRecipe
 from whitebox_transformers.training.families import Family, ModelConfig
 
 LOSS = Score("loss", "masked error", "squared error per number of a hidden patch")
@@ -50,11 +50,8 @@ features("image.png")"""
 
 
 @dataclass(kw_only=True)
-class MaskedImageRecipe(Recipe):
+class MaskedImageRecipe(UnlabelledImageRecipe):
     """A recipe with ``task: masked-autoencoding``."""
-
-    data: DataConfig = field(default_factory=DataConfig)
-    """Where the images come from; their classes are not read."""
 
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """How training images are changed."""
@@ -65,11 +62,6 @@ class MaskedImageRecipe(Recipe):
             raise UserError(
                 "augment.mixup and augment.cutmix mix labels, of which a masked autoencoder has "
                 "none; set them to 0"
-            )
-        if self.train.label_smoothing:
-            raise UserError(
-                f"train.label_smoothing={self.train.label_smoothing}: there are no labels to "
-                "smooth; set it to 0"
             )
 
 

@@ -22,14 +22,13 @@ from whitebox_transformers.crate.configuration_crate import pair
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.crate.rates import coding_rate
 from whitebox_transformers.data.build import ImageData, build_datasets, build_processor
-from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.crops import CropsConfig, MultiCropView
 from whitebox_transformers.data.protocol import Sample, Split
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.nearest import nearest_classes
-from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.tasks.smoke_images import few_images
 from whitebox_transformers.tasks.task import CardWords, Score, Task
+from whitebox_transformers.tasks.unlabelled_images import UnlabelledImageRecipe
 from whitebox_transformers.training.collapse import CollapseAlarm
 from whitebox_transformers.training.families import Family
 from whitebox_transformers.training.schedule import Schedule
@@ -58,25 +57,14 @@ features("image.png")"""
 
 
 @dataclass(kw_only=True)
-class DistillationRecipe(Recipe):
+class DistillationRecipe(UnlabelledImageRecipe):
     """A recipe with ``task: self-distillation``."""
-
-    data: DataConfig = field(default_factory=DataConfig)
-    """Where the images come from; classes, if there are any, are read by the k-NN score alone."""
 
     crops: CropsConfig = field(default_factory=CropsConfig)
     """The views that student and teacher are shown."""
 
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     """How the teacher follows, and what is scheduled beside the learning rate."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.train.label_smoothing:
-            raise UserError(
-                f"train.label_smoothing={self.train.label_smoothing}: there are no labels to "
-                "smooth; set it to 0"
-            )
 
 
 class SelfDistillation(Task[DistillationRecipe, ImageData]):
@@ -143,7 +131,7 @@ class SelfDistillation(Task[DistillationRecipe, ImageData]):
         outputs = model(batch["pixel_values"])
         feature = outputs.pooler_output.float()
         entropy = apart = feature.new_zeros(len(feature))
-        inner = getattr(model, "module", model)
+        inner: Any = getattr(model, "module", model)
         if inner.centre is not None:
             logs = (outputs.teacher_logits.float() / inner.config.teacher_temperature).log_softmax(
                 -1

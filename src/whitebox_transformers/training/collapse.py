@@ -101,7 +101,8 @@ class CollapseAlarm(TrainerCallback):
         if not signs:
             return
         earlier = any("collapse" in entry for entry in state.log_history)
-        state.log_history.append({"step": state.global_step, "collapse": signs})
+        history: list[dict[str, Any]] = state.log_history
+        history.append({"step": state.global_step, "collapse": signs})
         if not earlier or state.global_step >= self.steps:
             for sign in signs:
                 logger.warning("collapse at step %d: %s", state.global_step, sign)
