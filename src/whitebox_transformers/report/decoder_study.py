@@ -13,6 +13,7 @@ from whitebox_transformers.analysis.inversion import Inversion, measure_inversio
 from whitebox_transformers.analysis.layer_report import LayerReport
 from whitebox_transformers.analysis.layerwise import measure
 from whitebox_transformers.crate.modeling_crate_mae import CrateMAEForPreTraining
+from whitebox_transformers.data.measured import measured_batches
 from whitebox_transformers.data.protocol import Splits
 from whitebox_transformers.report.content import Section
 from whitebox_transformers.report.decoder_charts import (
@@ -20,7 +21,6 @@ from whitebox_transformers.report.decoder_charts import (
     inversion_findings,
     inversion_section,
 )
-from whitebox_transformers.report.layer_study import measured_batches
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import nn
 
 from whitebox_transformers.analysis.layers import layer_at, subspaces_of
 from whitebox_transformers.analysis.layerwise import untrained
+from whitebox_transformers.data.measured import MEASURED_SAMPLES, measured_batches
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.finished_run import load_run
 from whitebox_transformers.extras import require
@@ -19,7 +20,7 @@ from whitebox_transformers.report.content import Table
 from whitebox_transformers.report.faithful_figure import draw_study
 from whitebox_transformers.report.faithful_study import FaithfulStudy, study_steps
 from whitebox_transformers.report.faithful_words import findings, tables
-from whitebox_transformers.report.layer_study import batch_size_of, measured_batches
+from whitebox_transformers.report.layer_study import batch_size_of
 from whitebox_transformers.tasks import task_of
 from whitebox_transformers.training.files import write_json
 from whitebox_transformers.training.provenance import provenance
@@ -47,7 +48,7 @@ class FaithfulResult:
 
 def faithful(
     run_dir: str | Path,
-    samples: int = 256,
+    samples: int = MEASURED_SAMPLES,
     split: str = "validation",
     out: str | Path | None = None,
     device: str | None = None,

@@ -16,6 +16,7 @@ from whitebox_transformers.analysis.layers import white_box_layers
 from whitebox_transformers.analysis.layerwise import untrained
 from whitebox_transformers.analysis.measures import MEASURES
 from whitebox_transformers.crate.modeling_crate_mae import CrateMAEForPreTraining
+from whitebox_transformers.data.measured import MEASURED_SAMPLES
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.finished_run import load_run
 from whitebox_transformers.extras import require
@@ -78,7 +79,7 @@ class InspectionResult:
 def inspect(
     run_dir: str | Path,
     images: Sequence[str | Path] | None = None,
-    samples: int = 256,
+    samples: int = MEASURED_SAMPLES,
     out: str | Path | None = None,
     device: str | None = None,
     comparison: Comparison | None = None,

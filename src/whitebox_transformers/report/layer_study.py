@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from whitebox_transformers.analysis.layer_report import LayerReport
 from whitebox_transformers.analysis.layerwise import measure
-from whitebox_transformers.data.loading import evaluation_batches
-from whitebox_transformers.data.protocol import Sample, Split, Splits, length_of
+from whitebox_transformers.data.measured import measured_batches
+from whitebox_transformers.data.protocol import Sample, Splits
 from whitebox_transformers.report.layer_charts import Curves
 from whitebox_transformers.tasks import task_of
 from whitebox_transformers.tasks.recipe import Recipe
@@ -105,23 +102,3 @@ def batch_size_of(recipe: Recipe) -> int:
         return BATCH
     task = task_of(recipe)
     return max(1, min(BATCH, BATCH_TOKENS // (recipe.context or task.room(recipe))))
-
-
-def measured_batches(
-    split: Split, samples: int, batch_size: int, seed: int, title: str
-) -> Iterator[Sample]:
-    """Batches of ``samples`` samples drawn with ``seed``, with a progress bar.
-
-    All of them if there are fewer; of a stream, the first ones.
-    """
-    length, chosen = length_of(split), None
-    if length is not None:
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(length, generator=generator)[:samples].tolist()
-        samples = len(chosen)
-    loader = evaluation_batches(split, batch_size, only=chosen)
-    with tqdm(total=samples, desc=title, unit="sample", leave=False) as bar:
-        for batch in islice(loader, -(-samples // batch_size)):
-            kept = {key: value[: samples - bar.n] for key, value in batch.items()}
-            yield kept
-            bar.update(len(next(iter(kept.values()))))

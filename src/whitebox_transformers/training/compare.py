@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +11,7 @@ from transformers import PreTrainedModel
 from whitebox_transformers.analysis.layers import white_box_layers
 from whitebox_transformers.analysis.layerwise import measure as measure_layers
 from whitebox_transformers.analysis.measures import CHEAP, available_measures
-from whitebox_transformers.data.loading import evaluation_batches
+from whitebox_transformers.data.measured import MEASURED_SAMPLES, measured_batches
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.finished_run import load_run
 from whitebox_transformers.tasks import task_of
@@ -24,7 +23,6 @@ from whitebox_transformers.training.run import RunResult, train
 
 EQUAL_WITHIN = 0.02
 INSPECTED_BATCH = 64
-INSPECTED_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -59,17 +57,19 @@ def compare(recipe: Recipe) -> Comparison:
     """
     arms = comparison_arms(recipe)
     ratio = check_equal_parameters(arms)
-    return Comparison(task_of(recipe), [_row(train(arm)) for arm in arms], ratio)
+    return Comparison(task_of(recipe), [measured_row(train(arm)) for arm in arms], ratio)
 
 
-def _row(result: RunResult) -> Row:
-    """Look inside a finished arm, if it is a white box."""
+def measured_row(result: RunResult) -> Row:
+    """Look inside a finished arm, if it is a white box, at the samples that its page measures."""
     model, recipe = load_run(result.folder)
     if not white_box_layers(model):
         return Row(result, None, None)
     task, body = task_of(recipe), cast(PreTrainedModel, model.base_model)
     validation = task.data_of_run(recipe, result.folder).validation
-    batches = islice(evaluation_batches(validation, INSPECTED_BATCH), INSPECTED_BATCHES)
+    batches = measured_batches(
+        validation, MEASURED_SAMPLES, INSPECTED_BATCH, recipe.seed, "inside, validation"
+    )
     seen = (task.seen_by_layers(model, batch) for batch in batches)
     curves = measure_layers(body, seen, sorted({*CHEAP} & {*available_measures(body)})).curves
     ends = {key: (curve.mean[0], curve.mean[-1]) for key, curve in curves.items()}

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.report.inspect import inspect
+from whitebox_transformers.training.compare import measured_row
 from whitebox_transformers.training.run import train
 
 pytest.importorskip("PIL")
@@ -104,6 +105,21 @@ def test_what_follows_a_text_is_what_the_model_says(run_of, tmp_path):
     assert predictions[1]["surprise_nats"][0] is None
     assert predictions[1]["surprise_nats"][1:] == pytest.approx(surprise, rel=1e-4)
     assert predictions[1]["label"] is None
+
+
+def test_the_table_of_a_pair_measures_what_its_page_measures(
+    language, tmp_path, without_figures, monkeypatch
+):
+    monkeypatch.setattr("whitebox_transformers.training.compare.MEASURED_SAMPLES", 2)
+    recipe = tiny_text_recipe("causal-lm", "crate-gpt", language, steps=2, device="cpu")
+    recipe.out = str(tmp_path / "run")
+    finished = train(recipe)
+    row = measured_row(finished)
+    page = inspect(finished.folder, samples=2, out=tmp_path)
+    curves = json.loads(page.json.read_text(encoding="utf-8"))["trained"]["validation"]
+    rates = curves["curves"]["rate-published-z"]["mean"]
+    assert curves["count"] == 2
+    assert row.compression == pytest.approx((rates[0], rates[-1]), rel=1e-6)
 
 
 def test_what_followed_in_the_validation_text_is_known(run_of, language, tmp_path, without_figures):
