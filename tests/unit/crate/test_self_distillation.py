@@ -184,7 +184,7 @@ def test_views_that_do_not_fit(whole, local, said):
 def test_pixels_that_are_no_number_are_named(place):
     views = list(tiny_views())
     views[place][2, 1, 0, 0, 0] = float("nan")
-    with pytest.raises(ValueError, match=r"pixel_values\[2\] holds NaN"):
+    with pytest.raises(ValueError, match=r"pixel_values\[2\] has values that are not finite"):
         tiny_dino()(*views)
 
 
