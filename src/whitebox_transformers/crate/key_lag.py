@@ -35,21 +35,22 @@ def lagged(
     Returns:
         (B, K, N', P).
     """
-    places = key.shape[2]
-    by_lag = {0: key}
-    for lag in set(lags) - {0}:
-        moved = F.pad(key, (0, 0, lag, 0))[:, :, :places]
-        if positions is not None:
-            moved = moved.masked_fill(~reachable(positions, -lag)[:, None, :, None], 0.0)
-        by_lag[lag] = moved
-    if len(set(lags)) == 1:
-        return by_lag[lags[0]]
     parts, first = [], 0
     for lag, heads in groupby(lags):
         last = first + len(list(heads))
-        parts.append(by_lag[lag][:, first:last])
+        parts.append(_moved(key[:, first:last], lag, positions))
         first = last
-    return torch.cat(parts, dim=1)
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _moved(key: torch.Tensor, lag: int, positions: torch.Tensor | None) -> torch.Tensor:
+    """The key of place j becomes that of place ``j - lag`` in all these heads."""
+    if lag == 0:
+        return key
+    moved = F.pad(key, (0, 0, lag, 0))[:, :, : key.shape[2]]
+    if positions is not None:
+        moved = moved.masked_fill(~reachable(positions, -lag)[:, None, :, None], 0.0)
+    return moved
 
 
 __all__ = ["lagged"]

@@ -48,7 +48,11 @@ def rotation(
 def rotate(x: torch.Tensor, by: Rotation) -> torch.Tensor:
     """Turn (B, K, N, P) by the angles of its N positions."""
     first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * by.cos - second * by.sin, second * by.cos + first * by.sin], dim=-1)
+    turned = [
+        torch.addcmul(first * by.cos, second, by.sin, value=-1),
+        torch.addcmul(second * by.cos, first, by.sin),
+    ]
+    return torch.cat(turned, dim=-1)
 
 
 def key_positions(
