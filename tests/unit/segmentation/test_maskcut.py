@@ -83,6 +83,29 @@ def test_parts_that_only_the_small_weight_joins_are_told_apart() -> None:
     assert same_parts(second_eigenvector(weights), oracle.eigenvectors(weights)[1][:, 0])
 
 
+def chain(nodes: int, reach: int, seed: int) -> np.ndarray:
+    """Weights of nodes in a row, each joined to its neighbours; one in ten to nobody."""
+    rng = np.random.default_rng(seed)
+    place = np.arange(nodes)
+    near = abs(place[:, None] - place) <= reach
+    near &= rng.random(nodes)[:, None] > 0.1
+    weights = np.where(near & near.T, rng.uniform(0.5, 1, (nodes, nodes)), 1e-5)
+    return np.triu(weights) + np.triu(weights, 1).T
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_few_edges_and_eigenvalues_close_together_are_cut_the_same(dtype) -> None:
+    """Hundreds of steps of Lanczos, whose products leave the small weights to one sum."""
+    for nodes, reach in ((150, 1), (201, 4), (300, 8)):
+        weights = chain(nodes, reach, seed=nodes).astype(dtype)
+        v = second_eigenvector(weights)
+        mu, vectors = oracle.eigenvectors(weights.astype(np.float64), 2)
+        assert mu[1] - mu[0] > 1e-6
+        assert same_parts(v, vectors[:, 0])
+        degrees = weights.sum(1, dtype=np.float64)
+        np.testing.assert_allclose(degrees * v - weights @ v, mu[0] * degrees * v, atol=1e-10)
+
+
 def test_where_all_are_alike_there_is_nothing_to_cut() -> None:
     for nodes in (1, 9, 100):
         assert second_eigenvector(np.ones((nodes, nodes))) is None
