@@ -65,6 +65,8 @@ def test_checkpointing_gives_the_same_gradients(variant: str) -> None:
         ("help", PACKED),
         ("lag-help", PACKED),
         ("black-box-help", None),
+        ("token-statistics", None),
+        ("token-statistics-help", PACKED),
     ],
 )
 def test_a_training_step_compiles_without_a_break(variant: str, positions) -> None:
@@ -85,7 +87,7 @@ def test_one_graph_serves_every_length() -> None:
         )
 
 
-@pytest.mark.parametrize("variant", ["published", "help", "crate-lm"])
+@pytest.mark.parametrize("variant", ["published", "help", "crate-lm", "token-statistics"])
 @torch.no_grad()
 def test_the_model_exports(variant: str) -> None:
     model, ids = tiny_gpt(variant), tiny_text(2, 6)
@@ -94,7 +96,9 @@ def test_the_model_exports(variant: str) -> None:
     torch.testing.assert_close(found, model(ids).logits, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["published", "help", "black-box-help"])
+@pytest.mark.parametrize(
+    "variant", ["published", "help", "token-statistics-help", "black-box-help"]
+)
 def test_half_precision_trains(variant: str) -> None:
     model = tiny_gpt(variant).train()
     expected = gradients(model)

@@ -30,7 +30,7 @@ def relative_error(found, wanted):
     return np.abs(found - wanted).max() / np.abs(wanted).max()
 
 
-@pytest.mark.parametrize("variant", ["published", "alpha"])
+@pytest.mark.parametrize("variant", ["published", "alpha", "token-statistics"])
 def test_the_graph_equals_the_model_for_any_batch_and_leaves_it_alone(variant, tmp_path):
     model = tiny_model(variant).double().train()
     export = export_onnx(model, tmp_path / "model.onnx")

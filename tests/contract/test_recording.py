@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.contract.tiny import VARIANTS, tiny_images, tiny_model
+from tests.oracles.token_statistics import bidirectional
 
 from whitebox_transformers.crate import CrateForImageClassification
 
@@ -44,7 +45,14 @@ def hooked(model: CrateForImageClassification, images: torch.Tensor) -> dict[str
 
 
 def weights(part: torch.nn.Module, normed: torch.Tensor) -> torch.Tensor:
-    """Attention (B, K, N, N) one head at a time, from the normed tokens (B, N, D)."""
+    """Attention (B, K, N, N) one head at a time, from the normed tokens (B, N, D).
+
+    Memberships (B, K, N, 1) where no tokens are compared.
+    """
+    if hasattr(part, "temperature"):
+        split = (normed @ part.subspaces.weight.T).unflatten(-1, (part.num_heads, -1))
+        found = [bidirectional(w, part.temperature)[1] for w in split.transpose(1, 2)]
+        return torch.stack(found).unsqueeze(-1)
     if hasattr(part, "qkv"):
         queries, keys, _ = (normed @ part.qkv.weight.T).chunk(3, dim=-1)
         dim = part.head_dim
@@ -76,10 +84,12 @@ def test_records_are_what_hooks_see_and_change_nothing(variant: str, attention: 
     depth, (rows, columns) = model.config.num_hidden_layers, model.config.grid_size
     tokens = 1 + rows * columns
     assert [len(outputs[record]) for record in RECORDS] == [depth, depth + 1, depth + 1, depth]
-    shape = (2, model.config.num_attention_heads, tokens, tokens)
+    statistics = model.config.compression == "tssa"
+    shape = (2, model.config.num_attention_heads, tokens, 1 if statistics else tokens)
     for attentions in outputs.attentions:
         assert attentions.shape == shape
-        torch.testing.assert_close(attentions.sum(-1), torch.ones(shape[:-1]))
+        sums = attentions.sum(1 if statistics else -1)
+        torch.testing.assert_close(sums, torch.ones_like(sums))
 
 
 @pytest.mark.parametrize("layers", [[1], [0, 2], [-1], [2, -3], (1,), []])

@@ -75,7 +75,7 @@ def test_checkpointing_repeats_dropout_and_leaves_records_alone() -> None:
     torch.testing.assert_close(step(), expected)
 
 
-@pytest.mark.parametrize("variant", ["published", "alpha"])
+@pytest.mark.parametrize("variant", ["published", "alpha", "token-statistics"])
 def test_the_whole_model_compiles_without_a_break(variant: str) -> None:
     model = tiny_model(variant, num_hidden_layers=1).train()
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")

@@ -14,6 +14,14 @@ SIZES = {
     "num_attention_heads": 3,
 }
 HELP = {"position_embedding_type": "rotary", "window": 3, "attend_self": False, "final_norm": True}
+TOKEN_STATISTICS_HELP = {
+    "compression": "tssa",
+    "membership_bias": True,
+    "position_embedding_type": "none",
+    "window": 3,
+    "window_at": "both",
+    "final_norm": True,
+}
 BLACK_BOX = {"compression": "attention", "sparsification": "mlp", "final_norm": True}
 
 # One entry for every choice that a language model adds, and the combinations that meet in a layer.
@@ -44,6 +52,8 @@ VARIANTS: dict[str, dict] = {
     "lag-help": HELP | {"key_lag": [2, 0, 1], "window_at": "both"},
     "tied-minus": {"mssa_output": "tied", "mssa_sign": -1},
     "untied-words": {"tie_word_embeddings": False},
+    "token-statistics": {"compression": "tssa"},
+    "token-statistics-help": TOKEN_STATISTICS_HELP,
     "black-box": BLACK_BOX,
     "black-box-help": BLACK_BOX | HELP | {"key_lag": [1, 0, 2], "window_at": "both"},
 }

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from tests.oracles import token_statistics
 from tests.oracles.operators import ista, ista_from_zero
 from torch import Tensor
 
@@ -81,11 +82,19 @@ def _compression(p, name, y, heads, theta, attend_self, lags):
     else:
         query = key = value = y @ p[f"{name}.subspaces.weight"].T
     split = [x.chunk(heads, dim=-1) for x in (query, key, value)]
-    averages = [
-        _attention(*parts, theta, attend_self, lag)
-        for *parts, lag in zip(*split, lags or [0] * heads, strict=True)
-    ]
-    step = torch.cat(averages, dim=-1)
+    if f"{name}.temperature" in p:
+        bias = p.get(f"{name}.membership_bias")
+        averages, _ = token_statistics.causal(
+            torch.stack(split[0]),
+            p[f"{name}.temperature"],
+            None if bias is None else bias[:, : len(y)],
+        )
+    else:
+        averages = [
+            _attention(*parts, theta, attend_self, lag)
+            for *parts, lag in zip(*split, lags or [0] * heads, strict=True)
+        ]
+    step = torch.cat(list(averages), dim=-1)
     if f"{name}.output.weight" in p:
         return F.linear(step, p[f"{name}.output.weight"], p.get(f"{name}.output.bias"))
     return step @ p[f"{name}.subspaces.weight"]  # tied

@@ -22,6 +22,7 @@ from whitebox_transformers.errors import UserError
 
 from .compared import Compared, compare
 from .layers import checked_index
+from .memberships import has_memberships, memberships
 from .patches import grid_of, image_arguments, on_grid
 
 
@@ -39,7 +40,8 @@ def class_attention(
 
     Returns:
         By layer index from 0: (B, K, rows, columns), float32 on the CPU. The class token's
-        attention to itself is dropped, so a head sums to less than one.
+        attention to itself is dropped, so a head sums to less than one. Of layers without
+        attention between tokens, as for :func:`attention_rows`.
 
     Raises:
         UserError: No such layer, layers without attention, no class token, or a folded model.
@@ -68,7 +70,8 @@ def attention_rows(
 
     Returns:
         By layer index from 0: (B, K, N), float32 on the CPU, heads summing to one. Zero where the
-        token may not look.
+        token may not look. Where layers compare no tokens (``compression='tssa'``), the
+        memberships of all tokens, whatever the query; they sum to one over the heads.
 
     Raises:
         UserError: No such layer, layers without attention, or a folded model.
@@ -76,6 +79,8 @@ def attention_rows(
     depth = model.config.num_hidden_layers
     asked = range(depth) if layers is None else layers
     wanted = [checked_index("layer", index, depth) for index in asked]
+    if has_memberships(model):
+        return memberships(model, inputs, wanted)
     rows: dict[int, Tensor] = {}
 
     def keep_row(index: int, given: Compared) -> None:

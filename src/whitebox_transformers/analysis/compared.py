@@ -1,7 +1,8 @@
 """What attention compares, layer by layer, while the model runs as it always does.
 
-A CRATE layer compares u = U^T z with itself. The attention implementation stays in use: nothing
-here makes a matrix of N x N weights, so grids of thousands of patches and long texts are cheap.
+A CRATE layer compares u = U^T z with itself. TSSA compares nothing; u is what is shown of it. The
+attention implementation stays in use: nothing here makes a matrix of N x N weights, so grids of
+thousands of patches and long texts are cheap.
 
 Legend: B batch, N tokens, N' tokens that may be attended to, K heads, P head width.
 """
@@ -19,7 +20,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from whitebox_transformers.crate.ablations import QKVAttention
-from whitebox_transformers.crate.mssa import MSSA
+from whitebox_transformers.crate.mssa import SubspaceStep
+from whitebox_transformers.crate.tssa import TSSA
 from whitebox_transformers.errors import UserError
 
 from .layers import compress_of, evaluating, white_box_layers
@@ -85,7 +87,7 @@ def _white_box_watched(
 
 
 def _watch(
-    attention: MSSA | QKVAttention, index: int, see: Callable[[int, Compared], None]
+    attention: SubspaceStep | QKVAttention, index: int, see: Callable[[int, Compared], None]
 ) -> list[torch.utils.hooks.RemovableHandle]:
     """Hooks on one attention of the family."""
     values: list[Tensor] = []
@@ -99,6 +101,12 @@ def _watch(
         query, key, mask, scaling, causal = given[:5]
         see(index, Compared(query, key, values.pop(), mask, scaling, causal))
 
+    def show_projections(_: nn.Module, __: object, projected: Tensor) -> None:
+        u = projected.unflatten(-1, (attention.num_heads, attention.head_dim)).transpose(1, 2)
+        see(index, Compared(u, u, u, None, attention.scaling, attention.is_causal))
+
+    if isinstance(attention, TSSA):
+        return [attention.subspaces.register_forward_hook(show_projections)]
     projection = attention.qkv if isinstance(attention, QKVAttention) else attention.subspaces
     return [
         projection.register_forward_hook(keep_values),

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from whitebox_transformers.crate.masking import visible_tokens
 from whitebox_transformers.crate.modeling_crate_mae import CrateMAEForPreTraining
-from whitebox_transformers.crate.mssa import MSSA
+from whitebox_transformers.crate.mssa import SubspaceStep
 from whitebox_transformers.crate.rates import coding_rates
 from whitebox_transformers.errors import UserError
 
@@ -138,7 +138,7 @@ def compare_weights(model: CrateMAEForPreTraining) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for ours, theirs in pairs:
         halves = [ours.compress, theirs.compress]
-        if all(half is not None and isinstance(half.mssa, MSSA) for half in halves):
+        if all(half is not None and isinstance(half.mssa, SubspaceStep) for half in halves):
             bases = [half.mssa.subspaces.bases() for half in halves if half is not None]
             found.setdefault("subspace_overlap", []).append(subspace_overlap(*bases))
         atoms = sparsify_of(ours).ista.dictionary

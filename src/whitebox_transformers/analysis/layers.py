@@ -9,7 +9,7 @@ from torch import nn
 
 from whitebox_transformers.crate.block import Compress, CrateLayer, Sparsify
 from whitebox_transformers.crate.folding import FoldedCrateForImageClassification
-from whitebox_transformers.crate.mssa import MSSA, Subspaces
+from whitebox_transformers.crate.mssa import Subspaces, SubspaceStep
 from whitebox_transformers.errors import UserError
 
 
@@ -64,10 +64,10 @@ def sparsify_of(layer: CrateLayer) -> Sparsify:
 
 
 def subspaces_of(layer: CrateLayer) -> Subspaces:
-    """The layer's subspaces, or `UserError` if it compresses by something other than MSSA."""
+    """The layer's subspaces, or `UserError` if it compresses by neither MSSA nor TSSA."""
     mssa = compress_of(layer).mssa
-    if not isinstance(mssa, MSSA):
-        raise UserError("the model's layers have no subspaces: compression is not 'mssa'")
+    if not isinstance(mssa, SubspaceStep):
+        raise UserError("the model's layers have no subspaces: compression is not 'mssa' or 'tssa'")
     return mssa.subspaces
 
 

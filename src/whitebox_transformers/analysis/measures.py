@@ -13,7 +13,7 @@ from torch import nn
 
 from whitebox_transformers.crate.ablations import MLP
 from whitebox_transformers.crate.ista import OvercompleteISTA
-from whitebox_transformers.crate.mssa import MSSA
+from whitebox_transformers.crate.mssa import SubspaceStep
 from whitebox_transformers.errors import UserError
 
 from .layers import white_box_layers
@@ -94,7 +94,7 @@ def available_measures(model: nn.Module) -> tuple[str, ...]:
     missing = set()
     if layers[0].sparsify_first:  # its MSSA never sees Z^l
         missing.add("rate-published-z")
-    if compress is None or not isinstance(compress.mssa, MSSA):
+    if compress is None or not isinstance(compress.mssa, SubspaceStep):
         missing |= {key for key in MEASURES if _is_compression_rate(key)}
     if sparsify is None or not isinstance(sparsify.ista, OvercompleteISTA | MLP):
         missing.add("nonzero-share-codes")

@@ -19,9 +19,10 @@ from .cache_name import CACHE, either_cache_name
 from .dictionary import LinearDictionary
 from .ista import ISTA, Majorizer, OvercompleteISTA
 from .mssa import MSSA
+from .tssa import TSSA
 from .window import Window
 
-COMPRESSIONS = {"mssa": MSSA, "attention": QKVAttention}
+COMPRESSIONS = {"mssa": MSSA, "tssa": TSSA, "attention": QKVAttention}
 SPARSIFICATIONS = {
     "ista": ISTA,
     "overcomplete": OvercompleteISTA,
@@ -70,7 +71,7 @@ class RecordZHalf(Record):
 
 
 class Compress(nn.Module):
-    """Z^l to Z^{l+1/2}: ``Z + MSSA(LN Z)`` as published, (B, N, D) to (B, N, D).
+    """Z^l to Z^{l+1/2}: ``Z + MSSA(LN Z)`` as published, (B, N, D) to (B, N, D); or with TSSA.
 
     With the derivation's step c = kappa gamma it is ``(1 - c) Z + c MSSA(LN Z)``. A decoder has
     ``mssa_sign`` -1: ``Z - MSSA(LN Z)``, or the same step back, ``(1 + c) Z - c MSSA(LN Z)``. With

@@ -42,10 +42,14 @@ class StaticSubspaceLayer(StaticLayer):
 
     def lazy_initialization(self, key_states, value_states):
         """Allocate for tokens like these."""
+        self.allocate(key_states, self.max_cache_len)
+
+    def allocate(self, key_states: torch.Tensor, places: int) -> None:
+        """Make room for as many tokens like these."""
         self.dtype, self.device = key_states.dtype, key_states.device
         self.batch_size, self.num_heads, _, self.k_head_dim = key_states.shape
         self.v_head_dim = self.k_head_dim
-        shape = (self.batch_size, self.num_heads, self.max_cache_len, self.k_head_dim)
+        shape = (self.batch_size, self.num_heads, places, self.k_head_dim)
         self.keys = self.values = torch.zeros(shape, dtype=self.dtype, device=self.device)
         self.cumulative_length = self.cumulative_length.to(self.device)
         if not torch.compiler.is_compiling():

@@ -17,10 +17,12 @@ class CrateGPTConfig(TextConfig):
     :class:`.configuration_text.TextConfig`, and:
 
     Args:
-        use_cache: Keep u of past tokens while generating.
+        use_cache: Keep u of past tokens while generating; of TSSA, sums over them of fixed size.
         key_lag: Tokens that the keys of a head lag behind, one number for all heads or one per
             head. With 0, as published, a token averages tokens like itself; with 1 those that
             followed tokens like itself. Costs no parameters and nothing in the cache.
+        membership_bias: A learned bias on TSSA's memberships per head and position, as in the
+            authors' causal code; zero when fresh.
 
     Raises:
         ValueError: As for the shared fields, a lag that is no number of tokens, or
@@ -30,11 +32,15 @@ class CrateGPTConfig(TextConfig):
     model_type = "crate_gpt"
     keys_to_ignore_at_inference = ["cache", "past_key_values"]
     presets: ClassVar[dict[str, dict[str, Any]]] = GPT_PRESETS
-    read_by = TextConfig.read_by | {"key_lag": ("compression", ("mssa", "attention"))}
+    read_by = TextConfig.read_by | {
+        "key_lag": ("compression", ("mssa", "attention")),
+        "membership_bias": ("compression", ("tssa",)),
+    }
     is_causal: ClassVar[bool] = True
 
     use_cache: bool = True
     key_lag: int | list[int] = 0
+    membership_bias: bool = False  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @property
     def head_lags(self) -> tuple[int, ...] | None:
@@ -46,7 +52,8 @@ class CrateGPTConfig(TextConfig):
     @property
     def layer_types(self) -> list[str]:
         """What a cache keeps of each layer; see :mod:`.cache`."""
-        kind = "subspace_attention" if self.compression == "mssa" else "attention"
+        kinds = {"mssa": "subspace_attention", "tssa": "token_statistics"}
+        kind = kinds.get(self.compression, "attention")
         if self.window is not None:
             kind = f"windowed_{kind}"
         elif kind == "attention":

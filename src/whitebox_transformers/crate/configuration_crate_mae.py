@@ -60,7 +60,7 @@ class CrateMAEConfig(CrateConfig):
     counts = (*CrateConfig.counts, "decoder_num_hidden_layers", "decoder_num_attention_heads")
     read_by = CrateConfig.read_by | {
         "decoder_dictionary": ("sparsification", ("ista", "majorizer")),
-        "decoder_subspaces": ("compression", ("mssa",)),
+        "decoder_subspaces": ("compression", ("mssa", "tssa")),
     }
     # Under this name transformers asks whether a model has any tied weights.
     tie_word_embeddings: ClassVar[bool] = True

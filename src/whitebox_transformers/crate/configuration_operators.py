@@ -14,10 +14,10 @@ from transformers import PreTrainedConfig
 _DICTIONARIES = ("ista", "overcomplete", "majorizer")
 Readers = dict[str, tuple[str, tuple[str, ...]]]
 READ_BY: Readers = {
-    "mssa_output": ("compression", ("mssa",)),
-    "orthonormal_subspaces": ("compression", ("mssa",)),
-    "mssa_sign": ("compression", ("mssa", "attention")),
-    "mssa_skip": ("compression", ("mssa", "attention")),
+    "mssa_output": ("compression", ("mssa", "tssa")),
+    "orthonormal_subspaces": ("compression", ("mssa", "tssa")),
+    "mssa_sign": ("compression", ("mssa", "tssa", "attention")),
+    "mssa_skip": ("compression", ("mssa", "tssa", "attention")),
     "mssa_step": ("compression", ("mssa", "attention")),
     "attend_self": ("compression", ("mssa", "attention")),
     "dictionary_init": ("sparsification", (*_DICTIONARIES, "linear")),
@@ -45,9 +45,10 @@ class OperatorConfig(PreTrainedConfig):
         head_dim: Dimension P of a subspace; ``None`` means D / K. K * P may differ from D.
         layer_norm_eps: Epsilon of the LayerNorms inside layers.
         hidden_dropout_prob: Dropout after the embedding and after the output matrix of MSSA.
-        attention_probs_dropout_prob: Dropout on attention weights.
-        compression: ``mssa``, ``attention`` (ordinary q, k, v; ablation) or ``none``.
-        mssa_output: How subspace averages return to width D. ``learned`` (published matrix),
+        attention_probs_dropout_prob: Dropout on attention weights; TSSA has none.
+        compression: ``mssa``, ``tssa`` (token statistics in place of attention, at a cost linear in
+            the tokens; see :mod:`.tssa`), ``attention`` (ordinary q, k, v; ablation) or ``none``.
+        mssa_output: How what the heads made returns to width D. ``learned`` (published matrix),
             ``tied`` (the derivation's [U_1, ..., U_K]), ``transpose`` (its transpose, needs
             K * P = D), ``fixed`` (random, frozen, saved) or ``identity`` (needs K * P = D).
         mssa_output_bias: Bias on the learned output matrix.
@@ -105,6 +106,9 @@ class OperatorConfig(PreTrainedConfig):
     window: ClassVar[int | None] = None
     window_at: ClassVar[str] = "compress"
 
+    # Whether TSSA's memberships have a bias per head and position.
+    membership_bias: ClassVar[bool] = False
+
     # A decoder's layer takes its two steps in the other order; ``linear`` may be D^T z.
     sparsify_first: ClassVar[bool] = False
     dictionary_transposed: ClassVar[bool] = False
@@ -122,7 +126,7 @@ class OperatorConfig(PreTrainedConfig):
     hidden_dropout_prob: float | int = 0.0
     attention_probs_dropout_prob: float | int = 0.0
 
-    compression: Literal["mssa", "attention", "none"] = "mssa"
+    compression: Literal["mssa", "tssa", "attention", "none"] = "mssa"
     mssa_output: Literal["learned", "tied", "transpose", "fixed", "identity"] = "learned"
     mssa_output_bias: bool = True
     mssa_sign: Literal[1, -1] = 1
@@ -190,7 +194,7 @@ class OperatorConfig(PreTrainedConfig):
         assert self.head_dim is not None  # filled in by now
         inner = self.num_attention_heads * self.head_dim
         if (
-            self.compression == "mssa"
+            self.compression in ("mssa", "tssa")
             and self.mssa_output in ("transpose", "identity")
             and inner != self.hidden_size
         ):

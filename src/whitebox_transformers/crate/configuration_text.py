@@ -71,8 +71,8 @@ class TextConfig(OperatorConfig):
         super()._check(unknown)
         if self.compression == "none":
             raise ValueError(
-                "compression='none' in a text model: no token would see another; use 'mssa' or "
-                "'attention'."
+                "compression='none' in a text model: no token would see another; use 'mssa', "
+                "'tssa' or 'attention'."
             )
         if self.embedding_norm_eps is not None and not self.embedding_norm_eps > 0:
             raise ValueError(
@@ -87,6 +87,11 @@ class TextConfig(OperatorConfig):
                 f"{self.sparsification!r}: there must be a window, and a step for it to precede."
             )
         assert self.head_dim is not None  # filled in by now
+        if self.position_embedding_type == "rotary" and self.compression == "tssa":
+            raise ValueError(
+                "position_embedding_type='rotary' turns tokens where they are compared, and "
+                "compression='tssa' compares none; use 'learned' or 'none'."
+            )
         if self.position_embedding_type == "rotary" and self.head_dim % 2:
             raise ValueError(
                 f"position_embedding_type='rotary' turns pairs of coordinates, but head_dim="

@@ -18,7 +18,8 @@ from transformers import Cache
 from .attention import SelfAttention
 from .block import Compress, CrateLayer, Sparsify
 from .ista import ISTA, PROXIMAL_MAPS, Majorizer, gram_operator
-from .mssa import MSSA, FixedOutput, TiedOutput
+from .mssa import FixedOutput, SubspaceStep, TiedOutput
+from .tssa import TokenStatistics
 from .window import Window
 
 
@@ -67,8 +68,8 @@ class Front(nn.Module):
         return self.linear(self.window(self.norm(z), position_ids, cache))
 
 
-def _output_map(mssa: MSSA, gain: float) -> nn.Linear | None:
-    """The output matrix of MSSA with the step's gain in it; ``None`` for a bare identity."""
+def _output_map(mssa: SubspaceStep, gain: float) -> nn.Linear | None:
+    """The output matrix of a step with the step's gain in it; ``None`` for a bare identity."""
     subspaces = mssa.subspaces.effective_weight().double()
     bias = None
     if isinstance(mssa.output, TiedOutput):
@@ -83,16 +84,27 @@ def _output_map(mssa: MSSA, gain: float) -> nn.Linear | None:
     return _linear(gain * weight, None if bias is None else gain * bias.double())
 
 
-class FoldedCompress(SelfAttention):
-    """:class:`Compress` with LayerNorm's affine part and the gain folded in.
+def _heads(mssa: SubspaceStep, config) -> SelfAttention:
+    """What stands between the subspaces and the output matrix, without either."""
+    if isinstance(mssa, TokenStatistics):
+        heads = TokenStatistics(config, mssa.layer_idx)
+        heads.load_state_dict({name: p for name, p in mssa.state_dict().items() if "." not in name})
+    else:
+        heads = SelfAttention(config, mssa.layer_idx)
+    heads.attention_dropout = 0.0
+    return heads
+
+
+class FoldedCompress(nn.Module):
+    """:class:`Compress` by MSSA or TSSA with LayerNorm's affine part and the gain folded in.
 
     Shape: (B, N, D) to (B, N, D), or (B, 1, D) when only the first token is asked for.
     """
 
     def __init__(self, compress: Compress, config):
+        super().__init__()
         mssa = compress.mssa
-        super().__init__(config, mssa.layer_idx)
-        self.attention_dropout = 0.0
+        self.heads = _heads(mssa, config)
         self.retention = compress.retention
         weight = mssa.subspaces.effective_weight().double()
         self.subspaces = Front(compress.norm, compress.window, weight)
@@ -109,9 +121,9 @@ class FoldedCompress(SelfAttention):
         **kwargs,
     ) -> torch.Tensor:
         u = self.subspaces(z, position_ids, cache)
-        w = u.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        w = u.unflatten(-1, (-1, self.heads.head_dim)).transpose(1, 2)
         query, skip = (w[:, :, :1], z[:, :1]) if first_token_only else (w, z)
-        step = self.averages(
+        step = self.heads.averages(
             query,
             w,
             w,
@@ -185,7 +197,7 @@ class FoldedLayer(nn.Module):
 def folded_parts(layer: CrateLayer, config) -> tuple[nn.Module | None, nn.Module | None]:
     """The two steps of a layer for inference; what cannot be folded is returned as it is."""
     compress, sparsify = layer.compress, layer.sparsify
-    if compress is not None and isinstance(compress.mssa, MSSA):
+    if compress is not None and isinstance(compress.mssa, SubspaceStep):
         compress = FoldedCompress(compress, config)
     if sparsify is not None and isinstance(sparsify.ista, ISTA):
         sparsify = FoldedSparsify(sparsify)

@@ -18,6 +18,7 @@ from transformers.masking_utils import (
 )
 
 from .cache_name import named
+from .counted_tokens import CountedTokens, counted_tokens
 
 
 def causal_mask(
@@ -26,7 +27,7 @@ def causal_mask(
     attention_mask: torch.Tensor | None,
     cache: Cache | None,
     position_ids: torch.Tensor | None,
-) -> torch.Tensor | None:
+) -> torch.Tensor | CountedTokens | None:
     """Each token sees those before it in its document, and itself where the model has it so.
 
     Args:
@@ -35,18 +36,23 @@ def causal_mask(
         attention_mask: (B, past + N), 1 for tokens and 0 for padding, or a mask (B, 1, N, N')
             that takes the place of the causal one.
         cache: Cache that these tokens enter.
-        position_ids: (B, N); a position that does not follow its predecessor begins a document.
+        position_ids: (B, N); a position that does not follow its predecessor begins a document;
+            ``None`` where every row is one.
 
     Returns:
-        What the configured attention implementation takes; ``None`` where it needs none.
+        What the configured attention implementation takes, or what the statistics of TSSA do;
+        ``None`` where it needs none.
 
     Raises:
         ValueError: An attention implementation without a mask function, which would let tokens
             see the future, or one that cannot leave out the diagonal.
     """
-    _check_implementation(config, attention_mask)
     count = z.shape[1]
     empty = cache is not None and cache.get_mask_sizes(count, 0) == (count, 0)
+    if config.compression == "tssa":
+        documents = position_ids if cache is None or empty else None
+        return counted_tokens(attention_mask, count, documents)
+    _check_implementation(config, attention_mask)
     mask = create_causal_mask(
         config=config,
         inputs_embeds=z,
@@ -64,7 +70,7 @@ def causal_mask(
 
 def bidirectional_mask(
     config, z: torch.Tensor, attention_mask: torch.Tensor | None = None
-) -> torch.Tensor | None:
+) -> torch.Tensor | CountedTokens | None:
     """Every token sees every other, padding left out.
 
     Args:
@@ -74,13 +80,15 @@ def bidirectional_mask(
             numbers or booleans for allowed, or floating-point numbers added to the scores.
 
     Returns:
-        What the configured attention implementation takes; ``None`` where it needs none.
+        As :func:`causal_mask`.
 
     Raises:
         ValueError: As :func:`causal_mask`.
     """
     if attention_mask is None and config.attend_self:
         return None
+    if config.compression == "tssa":
+        return counted_tokens(attention_mask, z.shape[1])
     _check_implementation(config, attention_mask)
     if isinstance(attention_mask, torch.Tensor) and not attention_mask.is_floating_point():
         attention_mask = attention_mask.bool()

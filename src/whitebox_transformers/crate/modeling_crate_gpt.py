@@ -17,6 +17,7 @@ from .block import CrateStack
 from .cache import SubspaceLayer  # noqa: F401  its file makes caches hold u once
 from .cache_name import CACHE, either_cache_name, named
 from .configuration_crate_gpt import CrateGPTConfig
+from .counted_tokens import CountedTokens
 from .embeddings_text import TextEmbeddings
 from .inputs_text import batch_shape, check_text, check_token_types
 from .labels import check_class_labels
@@ -89,7 +90,8 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
             input_ids: (B, N).
             attention_mask: (B, past + N), 1 for tokens and 0 for padding on either side; or a mask
                 (B, 1, N, N'), boolean with True for allowed or added to the scores, that takes the
-                place of the causal one.
+                place of the causal one. With ``compression='tssa'``, which compares no pairs, only
+                the former.
             position_ids: (B, N); by default they count the real tokens. Where a position does not
                 follow its predecessor, and there is no ``attention_mask``, a new document begins:
                 attention and window stay inside it.
@@ -117,7 +119,8 @@ class CrateGPTModel(CrateGPTPreTrainedModel):
             self.config, shape, past, attention_mask, position_ids, self.training
         ).to(self.device)
         z = self.embeddings(input_ids, position_ids, token_type_ids, inputs_embeds)
-        mask = causal_mask(self.config, z, attention_mask, cache, position_ids)
+        documents = None if whole else position_ids
+        mask = causal_mask(self.config, z, attention_mask, cache, documents)
         z = self.stack(
             z,
             mask,
@@ -215,8 +218,10 @@ class CrateGPTForCausalLM(CrateGPTPreTrainedModel, GenerationMixin):
         cache: Cache | None = None,
         position_ids: torch.Tensor | None = None,
         **kwargs,
-    ) -> torch.Tensor | None:
+    ) -> torch.Tensor | CountedTokens | None:
         """The mask that ``generate`` makes ahead of a compiled call: one for all layers."""
+        if config.compression == "tssa":  # reads the mask of padding itself
+            return attention_mask
         return causal_mask(config, inputs_embeds, attention_mask, cache, position_ids)
 
     def _prepare_generated_length(self, generation_config, *args, **kwargs):

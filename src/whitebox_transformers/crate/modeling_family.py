@@ -12,6 +12,7 @@ from .attention import AttentionMap
 from .block import CrateLayer, RecordZ, RecordZHalf
 from .dictionary import DictionaryBlock
 from .mssa import FixedOutput
+from .tssa import TokenStatistics
 from .window import Window
 
 # The class below stands in front of a ``PreTrainedModel``, which a type checker has to know.
@@ -53,7 +54,7 @@ class FamilyPreTrainedModel(RemoteFamily, PreTrainedModel):
         if isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
-        elif isinstance(module, FixedOutput | DictionaryBlock | Window):
+        elif isinstance(module, FixedOutput | DictionaryBlock | TokenStatistics | Window):
             module.reset_parameters()
 
 

@@ -138,7 +138,8 @@ def layer_positions(
     Returns:
         ``position_ids``, ``rotary`` and ``key_positions``, ``None`` where not asked for.
     """
-    told = {"position_ids": None if whole else position_ids, "rotary": None, "key_positions": None}
+    unread = whole and not config.membership_bias
+    told = {"position_ids": None if unread else position_ids, "rotary": None, "key_positions": None}
     rotated, lagging = config.position_embedding_type == "rotary", config.head_lags is not None
     if rotated or (lagging and not whole):
         of_keys = positions_of_keys(position_ids, cache)

@@ -79,12 +79,11 @@ class TiedOutput(nn.Module):
         return averages @ (weight.T if self.transpose else weight)
 
 
-class MSSA(SelfAttention):
-    """Multi-head subspace self-attention, (B, N, D) to (B, N, D).
+class SubspaceStep(SelfAttention):
+    """A step that projects on subspaces and returns from them, (B, N, D) to (B, N, D).
 
-    The output matrix is the configuration's ``mssa_output``. Attention runs through
-    ``ALL_ATTENTION_FUNCTIONS`` with one tensor as query, key and value, and a cache of past tokens
-    holds that one tensor.
+    What the heads make of the projections is up to the subclass. The output matrix is the
+    configuration's ``mssa_output``.
     """
 
     def __init__(self, config, layer_idx: int = 0):
@@ -115,4 +114,12 @@ class MSSA(SelfAttention):
         return self.dropout(step)
 
 
-__all__ = ["MSSA", "FixedOutput", "Subspaces", "TiedOutput"]
+class MSSA(SubspaceStep):
+    """Multi-head subspace self-attention, (B, N, D) to (B, N, D).
+
+    Attention runs through ``ALL_ATTENTION_FUNCTIONS`` with one tensor as query, key and value, and
+    a cache of past tokens holds that one tensor.
+    """
+
+
+__all__ = ["MSSA", "FixedOutput", "SubspaceStep", "Subspaces", "TiedOutput"]

@@ -29,6 +29,14 @@ CAUSAL_HELP = {
     "step_size": 0.5,
     "threshold": 0.02,
 }
+# ToST's language model: GPT-2 with token statistics in place of attention. Its LayerScale is left
+# out, a factor per coordinate that the output matrices hold.
+TOKEN_STATISTICS = {
+    "compression": "tssa",
+    "membership_bias": True,
+    "sparsification": "mlp",
+    "final_norm": True,
+}
 # GPT-2's byte-level BPE, padded to a multiple of 64 as the authors pad it.
 GPT2_TOKENS = {"vocab_size": 50304, "bos_token_id": 50256, "eos_token_id": 50256}
 
@@ -58,6 +66,10 @@ def _crate_lm(width: int, depth: int, heads: int) -> dict:
 
 def _crate_gpt_alpha(width: int, depth: int, heads: int) -> dict:
     return _crate_gpt(width, depth, heads) | ALPHA | {"final_norm": True}
+
+
+def _tost_gpt(width: int, depth: int, heads: int) -> dict:
+    return _crate_gpt(width, depth, heads) | TOKEN_STATISTICS
 
 
 def _crate_gpt_successor(width: int, depth: int, heads: int) -> dict:
@@ -99,6 +111,7 @@ MAE_PRESETS: dict[str, dict] = {
 # CRATE-LM: arXiv 2410.16443, overcomplete and with a final LayerNorm.
 # alpha: the block of arXiv 2405.20299 in a language model; attention-only: Z + MSSA(LN Z) alone.
 # Both add to the residual stream, which then needs the final LayerNorm.
+# tost: arXiv 2412.17810, whose language models have GPT-2's sizes.
 # successor: not published; CRATE-GPT's block with the changes found here to learn text best.
 GPT_PRESETS: dict[str, dict] = {
     "crate-gpt-1l": _crate_gpt(512, 1, 8),
@@ -115,6 +128,9 @@ GPT_PRESETS: dict[str, dict] = {
     "crate-gpt-alpha-base": _crate_gpt_alpha(768, 12, 12),
     "crate-gpt-successor-mini": _crate_gpt_successor(256, 4, 8),
     "crate-gpt-successor-base": _crate_gpt_successor(768, 12, 12),
+    "crate-gpt-tost-base": _tost_gpt(768, 12, 12),
+    "crate-gpt-tost-medium": _tost_gpt(1024, 24, 16),
+    "crate-gpt-tost-large": _tost_gpt(1280, 36, 20),
     "crate-gpt-attention-only-base": _crate_gpt(768, 12, 12)
     | {"sparsification": "none", "final_norm": True},
 }

@@ -18,6 +18,7 @@ from whitebox_transformers.analysis.compared import Compared, compare
 from whitebox_transformers.analysis.layers import white_box_layers
 from whitebox_transformers.analysis.layerwise import measure
 from whitebox_transformers.analysis.measures import available_measures
+from whitebox_transformers.analysis.memberships import has_memberships
 from whitebox_transformers.analysis.token_clusters import token_clusters
 from whitebox_transformers.report.gallery import Gallery
 from whitebox_transformers.report.specimen import Specimen
@@ -81,6 +82,7 @@ class Exploration:
         samples: At least one.
         projections: Of the first sample; None for a black box, or where it would be too large.
         query_name: What the token is called whose attention is shown.
+        memberships: Whether heads show memberships of tokens, having no attention.
     """
 
     depth: int
@@ -89,6 +91,7 @@ class Exploration:
     samples: list[Explored]
     projections: Projections | None
     query_name: str
+    memberships: bool = False
 
 
 def explore(model: PreTrainedModel, gallery: Gallery, first: int, seed: int) -> Exploration:
@@ -110,6 +113,7 @@ def explore(model: PreTrainedModel, gallery: Gallery, first: int, seed: int) -> 
         samples=samples,
         projections=_projections(model, specimens[0], chosen),
         query_name=gallery.query_name,
+        memberships=has_memberships(model),
     )
 
 
@@ -178,8 +182,8 @@ def _layers_that_fit(
 
 
 def _any_token(model: PreTrainedModel, specimen: Specimen) -> bool:
-    """Whether the page can compute attention: there is u, and one layer of it is not too much."""
-    if not white_box_layers(model):
+    """Whether the page can compute attention: u is compared, and a layer of it is not too much."""
+    if not white_box_layers(model) or has_memberships(model):
         return False
     heads, head_dim = model.config.num_attention_heads, model.config.head_dim
     return heads * head_dim * _tokens(specimen) <= MOST_NUMBERS

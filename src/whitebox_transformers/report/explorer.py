@@ -28,6 +28,10 @@ WORDS = (
     "keeps its number from layer to layer as far as it can be followed), and how rates and "
     "sparsity go on."
 )
+NO_ATTENTION = (
+    " The layers of this model compare no tokens: in place of attention each head shows its "
+    "membership $\\pi_{ki}$ of every token."
+)
 ANY_TOKEN = (
     " Of the first sample any token can be chosen, by pointer, or with the arrow keys on the "
     "picture or text: the page then computes the softmax over tokens of "
@@ -38,6 +42,8 @@ ANY_TOKEN = (
 def draw(exploration: Exploration) -> str:
     """The chapter; empty controls that the page's script brings to life."""
     words = WORDS.replace("{query}", exploration.query_name)
+    if exploration.memberships:
+        words += NO_ATTENTION
     if exploration.projections is not None:
         words += ANY_TOKEN
     options = "".join(

@@ -14,6 +14,11 @@ from whitebox_transformers.report.content import Shown
 from whitebox_transformers.report.specimen import Specimen
 
 MOST_RANKED = 5
+MEMBERSHIPS = (
+    "The layers of this model compare no tokens (token statistics, TSSA): there is no attention of "
+    "one token to others. In its place every head shows its membership $\\pi_{ki}$ of token $i$, "
+    "which sums to one over the heads of a layer."
+)
 
 
 class Gallery(ABC):

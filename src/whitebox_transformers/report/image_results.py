@@ -11,12 +11,14 @@ from transformers import PreTrainedModel
 
 from whitebox_transformers.analysis.attention import class_attention
 from whitebox_transformers.analysis.layers import evaluating
+from whitebox_transformers.analysis.memberships import has_memberships
 from whitebox_transformers.analysis.patches import grid_of
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.evaluation.class_names import class_names
 from whitebox_transformers.report.content import AttentionOfImage, Prediction, Reconstruction
 from whitebox_transformers.report.examples import Example, picture_of
 from whitebox_transformers.report.gallery import (
+    MEMBERSHIPS,
     MOST_RANKED,
     Gallery,
     has_attention,
@@ -88,6 +90,8 @@ class ImageGallery(Gallery):
 
     def attention_words(self, model: PreTrainedModel) -> str:
         """What the attention maps of this model show."""
+        if has_memberships(model):
+            return MEMBERSHIPS
         scores = _WHITE_BOX_SCORES if is_mssa(model) else _BLACK_BOX_SCORES
         pooled = getattr(model.config, "pooling", "cls") == "mean"
         return _TILES.replace("{scores}", scores) + (_MEAN_POOLING if pooled else "")

@@ -14,7 +14,7 @@ from whitebox_transformers.analysis.coherence import (
     token_coherence,
 )
 from whitebox_transformers.analysis.layers import white_box_layers
-from whitebox_transformers.crate.mssa import MSSA
+from whitebox_transformers.crate.mssa import SubspaceStep
 from whitebox_transformers.report.axes import number
 from whitebox_transformers.report.content import Heatmap, HeatmapGrid, Section
 from whitebox_transformers.report.gallery import Gallery
@@ -33,7 +33,7 @@ def structure_section(
     grids, summaries = [], {}
     layers = white_box_layers(model)
     compress = layers[0].compress if layers else None
-    if compress is not None and isinstance(compress.mssa, MSSA):
+    if compress is not None and isinstance(compress.mssa, SubspaceStep):
         subspaces = compress.mssa.subspaces
         shape = (subspaces.heads, subspaces.head_dim)
         grids.append(_subspaces(model, control, len(layers), shape, seed, summaries))

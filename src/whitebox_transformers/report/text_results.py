@@ -11,9 +11,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from whitebox_transformers.analysis.attention import attention_rows
 from whitebox_transformers.analysis.layers import evaluating
+from whitebox_transformers.analysis.memberships import has_memberships
 from whitebox_transformers.evaluation.class_names import class_names
 from whitebox_transformers.report.content import AttentionOfText, TextPrediction
 from whitebox_transformers.report.gallery import (
+    MEMBERSHIPS,
     MOST_RANKED,
     Gallery,
     has_attention,
@@ -81,6 +83,8 @@ class TextGallery(Gallery):
 
     def attention_words(self, model: PreTrainedModel) -> str:
         """What the marks of this model's attention show."""
+        if has_memberships(model):
+            return MEMBERSHIPS
         scores = _WHITE_BOX_SCORES if is_mssa(model) else _BLACK_BOX_SCORES
         if getattr(model.config, "position_embedding_type", None) == "rotary":
             scores += ", both turned by their positions"

@@ -10,6 +10,8 @@ from tests.unit.evaluation.tiny_language import tiny_bert, tiny_gpt2
 
 from whitebox_transformers import fold
 from whitebox_transformers.analysis import attention_rows, class_attention
+from whitebox_transformers.analysis.measures import available_measures
+from whitebox_transformers.analysis.memberships import memberships
 from whitebox_transformers.errors import UserError
 
 
@@ -129,3 +131,18 @@ def test_impossible_requests_are_named() -> None:
         class_attention(tiny_crate(compression="none"), images(1))
     with pytest.raises(UserError, match="folded"):
         class_attention(fold(tiny_crate()), images(1))
+
+
+@torch.no_grad()
+def test_memberships_stand_in_for_attention_where_no_tokens_are_compared() -> None:
+    model, pixel_values = tiny_crate(compression="tssa"), images(2)
+    recorded = model(pixel_values, output_attentions=True).attentions
+    rows = attention_rows(model, {"pixel_values": pixel_values}, 0, [0, -1])
+    assert list(rows) == [0, 2]
+    for layer, row in rows.items():
+        torch.testing.assert_close(row, recorded[layer][..., 0])
+    (maps,) = class_attention(model, pixel_values, [0]).values()
+    torch.testing.assert_close(maps.flatten(-2), recorded[0][:, :, 1:, 0])
+    assert available_measures(model) == available_measures(tiny_crate())
+    with pytest.raises(UserError, match="no memberships: compression is not 'tssa'"):
+        memberships(tiny_crate(), {"pixel_values": pixel_values}, [0])

@@ -111,7 +111,7 @@ def test_tokens_of_one_image_are_compared_at_every_layer(make) -> None:
 
 
 def test_what_is_missing_is_named() -> None:
-    with pytest.raises(UserError, match="no subspaces: compression is not 'mssa'"):
+    with pytest.raises(UserError, match="no subspaces: compression is not 'mssa' or 'tssa'"):
         subspace_coherence(tiny_crate(compression="attention"), 0)
     with pytest.raises(UserError, match="no dictionary: sparsification is 'mlp'"):
         dictionary_coherence(tiny_crate(sparsification="mlp"), 0)

@@ -113,6 +113,10 @@ COUNTS = {
     "crate-gpt-base": 60_699_648,
     "crate-gpt-medium": 128_180_224,
     "crate-gpt-successor-base": 59_970_048,
+    # 110, 304 and 655 million in the paper
+    "crate-gpt-tost-base": 110_440_080,
+    "crate-gpt-tost-medium": 304_859_520,
+    "crate-gpt-tost-large": 656_725_200,
     "crate-lm-12l": 81_934_848,
     "crate-lm-1l": 42_964_224,
     "crate-lm-2l": 46_507_008,
@@ -138,6 +142,8 @@ def test_presets_have_the_published_number_of_parameters(name: str) -> None:
     per_layer |= {"crate-gpt-alpha": 10 * d**2 + 4 * d}
     per_layer |= {"crate-gpt-attention-only": 2 * d**2 + 3 * d}
     per_layer |= {"crate-gpt-successor": 3 * d**2 + 11 * d}  # two windows of three
+    rows_of_bias = 1 + config.max_position_embeddings
+    per_layer |= {"crate-gpt-tost": 10 * d**2 + 10 * d + config.num_attention_heads * rows_of_bias}
     family = max((key for key in per_layer if name.startswith(key)), key=len)
     assert layer == per_layer[family]
 

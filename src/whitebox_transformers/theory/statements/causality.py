@@ -14,7 +14,6 @@ from whitebox_transformers.theory.draws import DTYPE, gaussian
 from whitebox_transformers.theory.measurement import Case, equal
 from whitebox_transformers.theory.rounding import FLOOR, relative
 from whitebox_transformers.theory.statement import Evidence, statement
-from whitebox_transformers.theory.token_statistics import causal_token_statistics
 
 WINDOW = 3
 
@@ -69,12 +68,11 @@ def _causal_operators(
     width: int, heads: int, head_dim: int, depth: int, seed: int
 ) -> dict[str, Callable[[Tensor], Tensor]]:
     sizes = (width, heads, head_dim, depth, seed)
-    projection = gaussian(heads, width, head_dim, seed=seed + 2) / width**0.5
     return {
         "CRATE-GPT stack, eager": _stack(*sizes, attention="eager"),
         "CRATE-GPT stack, sdpa": _stack(*sizes, attention="sdpa"),
         "CRATE-GPT stack with a window": _stack(*sizes, attention="sdpa", window=WINDOW),
-        "token statistics": lambda z: causal_token_statistics(z @ projection).transpose(0, 1),
+        "CRATE-GPT stack, token statistics": _stack(*sizes, compression="tssa"),
     }
 
 
@@ -87,6 +85,7 @@ def _stack(
     attention: str = "sdpa",
     causal: bool = True,
     window: int | None = None,
+    compression: str = "mssa",
 ) -> Callable[[Tensor], Tensor]:
     """Layers of a causal or bidirectional text model, all weights random."""
     family = CrateGPTConfig if causal else CrateBertConfig
@@ -96,6 +95,7 @@ def _stack(
         head_dim=head_dim,
         num_hidden_layers=depth,
         window=window,
+        compression=compression,
     )
     config._attn_implementation = attention
     with torch.random.fork_rng(devices=[]):

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from whitebox_transformers.crate import rates
+from whitebox_transformers.crate.variational_rate import energy_memberships, variational_rate
 from whitebox_transformers.theory.chart import Chart, Line
 from whitebox_transformers.theory.draws import gaussian, independent_subspaces, orthogonal_matrix
 from whitebox_transformers.theory.measurement import Case, at_most, equal
 from whitebox_transformers.theory.rounding import FLOOR
 from whitebox_transformers.theory.statement import Evidence, statement
-from whitebox_transformers.theory.token_statistics import memberships, variational_rate
 
 TURNS = 21
 
@@ -49,7 +49,7 @@ def variational_rate_bounds_coding_rate(
     found: dict[tuple[str, str], list[float]] = {}
     for seed in seeds:
         z = gaussian(tokens, width, seed=seed) @ gaussian(width, width, seed=seed + 1) / width**0.5
-        pi = memberships(z, independent_subspaces(width, heads, head_dim, seed + 2))
+        pi = energy_memberships(z, independent_subspaces(width, heads, head_dim, seed + 2))
         eigen = torch.linalg.eigh(_moments(z, pi)).eigenvectors
         turned = eigen @ torch.stack([orthogonal_matrix(width, seed + 3 + k) for k in range(heads)])
         # The directions of least energy first: what is left out weighs most.
@@ -88,7 +88,7 @@ def _turning_chart(
 ) -> Chart:
     """R^var as the bases turn away from the eigenvectors, by the matrix exponential."""
     z = gaussian(tokens, width, seed=seed) @ gaussian(width, width, seed=seed + 1) / width**0.5
-    pi = memberships(z, independent_subspaces(width, heads, head_dim, seed + 2))
+    pi = energy_memberships(z, independent_subspaces(width, heads, head_dim, seed + 2))
     eigen = torch.linalg.eigh(_moments(z, pi)).eigenvectors
     plane = gaussian(width, width, seed=seed + 3)
     plane = (plane - plane.mT) / width**0.5

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import torch
 
+from whitebox_transformers.crate.variational_rate import (
+    energy_memberships,
+    variational_rate,
+    variational_rate_gradient,
+)
 from whitebox_transformers.theory.draws import gaussian, independent_subspaces
 from whitebox_transformers.theory.measurement import Case, equal
 from whitebox_transformers.theory.rounding import FLOOR, relative
 from whitebox_transformers.theory.statement import Evidence, statement
-from whitebox_transformers.theory.token_statistics import (
-    memberships,
-    variational_gradient,
-    variational_rate,
-)
 
 FIXED, MOVING = "held fixed", "softmax of the tokens"
 
@@ -52,8 +52,8 @@ def token_statistics_gradient(
     for seed in seeds:
         u = independent_subspaces(width, heads, head_dim, seed)
         z = gaussian(tokens, width, seed=seed + 1).requires_grad_()
-        moving = memberships(z, u, temperature)
-        closed = variational_gradient(z.detach(), u, moving.detach(), eps)
+        moving = energy_memberships(z, u, temperature)
+        closed = variational_rate_gradient(z.detach(), u, moving.detach(), eps)
         for name, membership in ((FIXED, moving.detach()), (MOVING, moving)):
             rate = variational_rate(z, u, membership, eps)
             (slope,) = torch.autograd.grad(rate, z, retain_graph=True)
