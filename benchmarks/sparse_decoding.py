@@ -50,7 +50,8 @@ def trained_shares(run: str, text: Path) -> list[float]:
     """Share of non-zero coefficients of Z^1 .. Z^L of a trained model at the text's beginning."""
     reader = load_language_model(run, device="cpu")
     length = reader.context or 512
-    ids = reader.tokenizer(text.read_text(encoding="utf-8"), return_tensors="pt")["input_ids"]
+    written = text.read_text(encoding="utf-8")
+    ids = reader.tokenizer(written, return_tensors="pt", verbose=False)["input_ids"]
     representations = reader.model(ids[:, :length], output_z=True).z
     return [float((z != 0).float().mean()) for z in representations[1:]]
 
@@ -111,7 +112,7 @@ def single_products(outputs: int, width: int, share: float, rounds: int) -> list
     """One token by one matrix (outputs, width) that no cache holds."""
     weight = torch.randn(outputs, width)
     transposed = weight.T.contiguous()
-    token = torch.randn(1, width).relu_() * (torch.rand(1, width) < 2 * share)
+    token = torch.rand(1, width) * (torch.rand(1, width) < share)
     evicted = torch.zeros(EVICTING // 4)
 
     def skipping() -> Tensor:
