@@ -70,6 +70,7 @@ def probe(
 
     from whitebox_transformers.evaluation.probes import ProbeSettings
     from whitebox_transformers.evaluation.probes import probe as judge
+    from whitebox_transformers.evaluation.probes.settings import BASELINES
     from whitebox_transformers_cli.tables import print_table
 
     settings = ProbeSettings(
@@ -80,7 +81,7 @@ def probe(
         linear=not no_linear,
         sgd_epochs=sgd_epochs,
         split=cast(Any, split),
-        baselines=not no_baselines,
+        baselines=() if no_baselines else BASELINES,
         seed=seed,
     )
     result = judge(run, data, settings, overrides, cache, out)

@@ -47,7 +47,7 @@ class SelfDistillationConfig(PreTrainedConfig):
     teacher_temperature: float | int = 0.07
     centre_momentum: float | int = 0.9
     rate_precision: float | int = 0.5
-    rate_weight: float | int = 0.05
+    rate_weight: float | int = 0.01
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)

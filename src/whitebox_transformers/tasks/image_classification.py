@@ -15,6 +15,7 @@ from transformers import (
     PreTrainedConfig,
     ViTConfig,
     ViTForImageClassification,
+    ViTMAEConfig,
 )
 
 from whitebox_transformers.crate import (
@@ -82,7 +83,12 @@ class ImageClassification(Task[ImageRecipe, ImageData]):
         "crate-dino": Family(
             "CRATE-DINO", CrateDinoConfig, CrateDinoForImageClassification, PRESETS, white_box=True
         ),
-        "vit": Family("ViT", ViTConfig, ViTForImageClassification),
+        "vit": Family(
+            "ViT",
+            ViTConfig,
+            ViTForImageClassification,
+            goes_on_from=(ViTMAEConfig, ViTDinoConfig),
+        ),
         "vit-dino": Family("ViT (DINO)", ViTDinoConfig, ViTDinoForImageClassification),
     }
     auto_model = AutoModelForImageClassification

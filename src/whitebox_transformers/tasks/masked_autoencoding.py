@@ -19,7 +19,6 @@ from transformers import (
 
 from whitebox_transformers.crate import MAE_PRESETS, CrateMAEConfig, CrateMAEForPreTraining
 from whitebox_transformers.crate.configuration_crate import pair
-from whitebox_transformers.crate.embeddings import sine_positions
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.crate.masking import visible_patches
 from whitebox_transformers.crate.patches import normalised, patch_errors, patchify
@@ -33,6 +32,7 @@ from whitebox_transformers.tasks.smoke_images import few_images
 from whitebox_transformers.tasks.task import CardWords, Score, Task
 from whitebox_transformers.tasks.unlabelled_images import UnlabelledImageRecipe
 from whitebox_transformers.training.families import Family, ModelConfig
+from whitebox_transformers.training.masked_beginning import begin_as_published
 
 LOSS = Score("loss", "masked error", "squared error per number of a hidden patch")
 EXPLAINED = Score(
@@ -169,23 +169,6 @@ class MaskedAutoencoding(Task[MaskedImageRecipe, ImageData]):
         """Few images; images that are not on this machine are replaced by noise."""
         size = self.config(recipe.model).image_size
         return replace(recipe, data=few_images(recipe.data, size, folder))
-
-
-def begin_as_published(model: ViTMAEForPreTraining) -> None:
-    """Fixed positions, tokens and patches of a fresh black box as MAE draws them.
-
-    transformers leaves positions, class and mask token at zero, so that the model would not know
-    where a patch is (arXiv 2111.06377 and its code; transformers 5.20 to 5.24).
-    """
-    embeddings, decoder = model.vit.embeddings, model.decoder
-    (height, width), (tall, wide) = pair(model.config.image_size), pair(model.config.patch_size)
-    with torch.no_grad():
-        for table in (embeddings.position_embeddings, decoder.decoder_pos_embed):
-            table.copy_(sine_positions(height // tall, width // wide, table.shape[-1]))
-        for token in (embeddings.cls_token, decoder.mask_token):
-            nn.init.normal_(token, std=model.config.initializer_range)
-        kernel = embeddings.patch_embeddings.projection.weight
-        nn.init.xavier_uniform_(kernel.view(len(kernel), -1))
 
 
 def _patches(config: PreTrainedConfig) -> int:

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from whitebox_transformers.data.seeding import seeded
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.load_report import without_load_report
 from whitebox_transformers.training.strict import unknown_key
 
 
@@ -56,6 +57,9 @@ class Family:
     presets: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Named sizes."""
     white_box: bool = False
+    goes_on_from: tuple[type[PreTrainedConfig], ...] = ()
+    """Other kinds of model that ``from`` may name: their bodies are this one's, tensor by tensor,
+    and fields of the same names describe them."""
     first_position: Callable[[Any], int] = lambda config: 0
     """Text only: row of the position table that a sequence begins with."""
 
@@ -111,7 +115,7 @@ def build_config(
     """
     values: dict[str, Any] = {}
     if model.from_ is not None:
-        values = _stored_config(model, family, where).to_dict()
+        values = _stored_fields(model, family, where)
     elif model.preset is not None:
         values = dict(family.presets[model.preset])
     try:
@@ -143,7 +147,8 @@ def trainable_parameters(model: torch.nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def _stored_config(model: ModelConfig, family: Family, where: str) -> PreTrainedConfig:
+def _stored_fields(model: ModelConfig, family: Family, where: str) -> dict[str, Any]:
+    """The configuration stored with a model; of another kind's, the fields that both have."""
     path = Path(model.from_ or "").expanduser()
     name = str(path)
     if (path / "recipe.yaml").is_file() and not (path / "config.json").is_file():
@@ -160,12 +165,18 @@ def _stored_config(model: ModelConfig, family: Family, where: str) -> PreTrained
             f"{where}.from={model.from_}: no model there; "
             "give a run folder, a converted folder or a hub name"
         )
-    if found.get("model_type") != family.config.model_type:
+    kind = found.get("model_type")
+    if kind == family.config.model_type:
+        return family.config.from_pretrained(name).to_dict()
+    others = {other.model_type: other for other in family.goes_on_from}
+    if kind not in others:
         raise UserError(
             f"{where}.from={model.from_} holds a model of type "
-            f"{found.get('model_type')!r}, not {model.family!r}; change {where}.family"
+            f"{kind!r}, not {model.family!r}; change {where}.family"
         )
-    return family.config.from_pretrained(name)
+    stored = others[kind].from_pretrained(name)
+    shared = {*_own_fields(family.config)} & {*_own_fields(others[kind])}
+    return {field: getattr(stored, field) for field in shared}
 
 
 def _take_weights(fresh: PreTrainedModel, name: str) -> None:
@@ -174,9 +185,10 @@ def _take_weights(fresh: PreTrainedModel, name: str) -> None:
     The body is what bears ``base_model_prefix``, whichever head it was stored with.
     """
     path = str(Path(name).expanduser())
-    loaded: Any = type(fresh).from_pretrained(
-        path, config=fresh.config, ignore_mismatched_sizes=True, output_loading_info=True
-    )
+    with without_load_report():
+        loaded: Any = type(fresh).from_pretrained(
+            path, config=fresh.config, ignore_mismatched_sizes=True, output_loading_info=True
+        )
     stored, loading = loaded
     body = f"{fresh.base_model_prefix}."
     mismatched = {key: tuple(shape) for key, shape, _ in loading["mismatched_keys"]}
@@ -188,7 +200,7 @@ def _take_weights(fresh: PreTrainedModel, name: str) -> None:
             "change sizes"
         )
     absent = {*mismatched, *loading["missing_keys"]}
-    same_classes = type(fresh.config).from_pretrained(path).id2label == fresh.config.id2label
+    same_classes = AutoConfig.from_pretrained(path).id2label == fresh.config.id2label
     weights = {
         key: value
         for key, value in stored.state_dict().items()

@@ -5,20 +5,25 @@ Shapes: B images, C channels, H x W pixels, N tokens, D width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedConfig
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    PreTrainedConfig,
+    ViTMAEModel,
+)
 
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.data.seeding import seeded
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.probes.settings import Pooling
+from whitebox_transformers.training.load_report import without_load_report
+from whitebox_transformers.training.masked_beginning import begin_encoder
 from whitebox_transformers.training.progress import without_bars
 
 GEOMETRY = ("size", "do_resize", "resample", "do_center_crop", "crop_size")
@@ -87,7 +92,7 @@ def load_encoder(name: str) -> Any:
         UserError: There is no model, it reads no images, or weights of it are missing.
     """
     config = _config(name)
-    with without_bars(), _quiet():
+    with without_bars(), without_load_report():
         model, loading = AutoModel.from_pretrained(
             name, config=_unmasked(config), dtype=torch.float32, output_loading_info=True
         )
@@ -102,9 +107,14 @@ def load_encoder(name: str) -> Any:
 
 
 def untrained_encoder(name: str, seed: int) -> Any:
-    """An encoder of the same configuration with fresh weights, a function of ``seed``."""
+    """An encoder of the same configuration with fresh weights, a function of ``seed``.
+
+    A ViTMAE begins with the positions and tokens that a run of it begins with.
+    """
     with seeded(seed):
         model = AutoModel.from_config(_unmasked(_config(name)))
+        if isinstance(model, ViTMAEModel):
+            begin_encoder(model)
     return _placed(model)
 
 
@@ -169,14 +179,3 @@ def _placed(model: nn.Module) -> nn.Module:
         torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     )
     return model.eval().to(accelerator or "cpu")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No list of the heads that an encoder does not read."""
-    before = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(before)

@@ -193,14 +193,17 @@ def _judged(
     reading = (backbone.pooling, backbone.layers)
     trained = store.read("trained", backbone, fingerprint_of_model(backbone.model), *reading)
     yield "trained", trained
-    if not settings.baselines:
+    if "untrained" in settings.baselines:
+        encoder = untrained_encoder(name, settings.seed)
+        control = Backbone(encoder, settings.pooling, settings.layers)
+        yield "untrained", store.read("untrained", control, fingerprint_of_model(encoder), *reading)
+    if not {"pixels", "pca"} & {*settings.baselines}:
         return
-    encoder = untrained_encoder(name, settings.seed)
-    control = Backbone(encoder, settings.pooling, settings.layers)
-    yield "untrained", store.read("untrained", control, fingerprint_of_model(encoder), *reading)
     pixels = store.read("pixels", Pixels(), "pixels", LONGEST)
-    yield "pixels", pixels
-    yield "pca", store.components(pixels, trained["train"].values.shape[1])
+    if "pixels" in settings.baselines:
+        yield "pixels", pixels
+    if "pca" in settings.baselines:
+        yield "pca", store.components(pixels, trained["train"].values.shape[1])
 
 
 def _scores(features: BySplit, settings: ProbeSettings, device: torch.device) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from whitebox_transformers.errors import UserError
 Pooling = Literal["cls", "patches", "mean", "cls+patches"]
 POOLINGS: tuple[str, ...] = get_args(Pooling)
 NEIGHBOURS = (10, 20, 100, 200)
+Baseline = Literal["untrained", "pixels", "pca"]
+BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,9 @@ class ProbeSettings:
     split: Literal["validation", "test"] = "test"
     """What the scores are taken on."""
 
-    baselines: bool = True
-    """Whether raw pixels, their principal components and the untrained network are probed too."""
+    baselines: tuple[Baseline, ...] = BASELINES
+    """What is probed beside the model: the same network untrained, raw pixels, as many of their
+    principal components as the features have numbers."""
 
     seed: int = 0
     """Of the untrained network, and of SGD's order and augmentation."""
@@ -64,6 +67,12 @@ class ProbeSettings:
             )
         if self.split not in ("validation", "test"):
             raise UserError(f"split={self.split!r} is not known; choose validation or test")
+        for name in self.baselines:
+            if name not in BASELINES:
+                raise UserError(
+                    f"baselines={list(self.baselines)}: {name!r} is not known; choose among: "
+                    f"{', '.join(BASELINES)}"
+                )
         counts = {"layers": self.layers, "iterations": self.iterations}
         counts |= {"batch_size": self.batch_size, "k": min(self.neighbours or (1,))}
         for name, value in counts.items():

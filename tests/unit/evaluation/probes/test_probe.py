@@ -157,7 +157,7 @@ def test_data_that_cannot_be_read(model, data, overrides, said):
 @pytest.mark.parametrize(
     "wrong",
     [{"pooling": "max"}, {"split": "train"}, {"layers": 0}, {"temperature": 0.0},
-     {"neighbours": (0,)}, {"strengths": ()}, {"sgd_epochs": -1}],
+     {"neighbours": (0,)}, {"strengths": ()}, {"sgd_epochs": -1}, {"baselines": ("noise",)}],
 )  # fmt: skip
 def test_settings_out_of_range(wrong):
     with pytest.raises(UserError, match=next(iter(wrong)).replace("neighbours", "k")):
@@ -166,4 +166,4 @@ def test_settings_out_of_range(wrong):
 
 def test_more_neighbours_than_training_images(model):
     with pytest.raises(UserError, match="k=130 is more than the 120"):
-        probe(model, "digits", ProbeSettings(neighbours=(130,), baselines=False), SMALL)
+        probe(model, "digits", ProbeSettings(neighbours=(130,), baselines=()), SMALL)
