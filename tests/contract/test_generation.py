@@ -195,41 +195,6 @@ def test_a_cache_takes_half_the_bytes_of_gpt2(variant: str, static: bool) -> Non
     assert [2 * (size - states) for size in taken[0]] == taken[1]
 
 
-@pytest.mark.parametrize("kind", [DynamicCache, StaticCache])
-@pytest.mark.parametrize("variant", ["token-statistics", "token-statistics-help"])
-@torch.no_grad()
-def test_sums_over_tokens_take_the_same_bytes_after_any_number_of_them(variant: str, kind) -> None:
-    model, ids = tiny_gpt(variant), tiny_text(2, 35)
-    cache = kind(config=model.config, **({"max_cache_len": 40} if kind is StaticCache else {}))
-    sizes = []
-    for first, last in ((0, 3), (3, 4), (4, 34), (34, 35)):
-        model(ids[:, first:last], cache=cache, use_cache=True)
-        sizes.append(stored_bytes(cache))
-    per_layer = 2 * 3 * (2 * 4 + 1) * 4  # batch, heads, sums of a head of four, float32
-    windows = 0 if model.config.window is None else 2 * 2 * 12 * 2 * 4
-    assert sizes == [2 * (per_layer + windows)] * 4
-    assert int(cache.get_seq_length()) == 35
-
-
-@torch.no_grad()
-def test_tokens_leave_the_sums_again_only_where_that_was_asked_for_ahead() -> None:
-    model, ids = tiny_gpt("token-statistics-help"), tiny_text(1, 9)
-    cache = model(ids[:, :4], use_cache=True)[CACHE]
-    with pytest.raises(ValueError, match=r"crop\(-1\).* activate_past_recording\(\)"):
-        cache.crop(-1)
-    cache.activate_past_recording()
-    model(ids[:, 4:8].flip(1), cache=cache, use_cache=True)
-    assert cache.layers[0].is_croppable
-    cache.crop(-4)
-    found = model(ids[:, 4:], cache=cache, use_cache=True).logits
-    torch.testing.assert_close(found, model(ids).logits[:, 4:], rtol=0, atol=1e-4)
-    cache.crop(0)
-    assert cache.layers[0].keys.shape[-2] == 1
-    cache.reset()
-    assert cache.get_seq_length() == 0
-    torch.testing.assert_close(model(ids, cache=cache, use_cache=True).logits, model(ids).logits)
-
-
 @pytest.mark.parametrize(
     "variant", ["published", "rotary", "help", "lag-help", "token-statistics-help"]
 )
