@@ -10,6 +10,7 @@ from tests.contract.tiny import tiny_model
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
 from whitebox_transformers.crate import CrateImageProcessor, fold
+from whitebox_transformers.evaluation.predict import predict
 
 NAMES = {0: "cat", 1: "dog", 2: "eel", 3: "fox", 4: "gnu"}
 
@@ -74,3 +75,28 @@ def test_one_channel_models_see_grey(tmp_path) -> None:
     tiny_model(num_channels=1).save_pretrained(tmp_path)
     processor(channels=1).save_pretrained(tmp_path)
     assert len(pipeline("image-classification", str(tmp_path))(picture("CMYK"), top_k=2)) == 2
+
+
+def odd_pictures() -> dict[str, Image.Image]:
+    """Pictures of which a pipeline by itself sees less than training does."""
+    draw = np.random.default_rng(1)
+    clear = draw.integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    deep = Image.fromarray(draw.integers(0, 65536, (20, 30), dtype=np.uint16))
+    return {"RGBA": Image.fromarray(clear), "16-bit": deep}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["RGBA", "16-bit"])
+def test_a_prepared_picture_is_classified_as_by_wbt_predict(tmp_path, kind, channels) -> None:
+    tiny_model(num_channels=channels).save_pretrained(tmp_path)
+    processor(channels).save_pretrained(tmp_path)
+    file = tmp_path / "picture.png"
+    odd_pictures()[kind].save(file)
+    (expected,) = predict(tmp_path, [file])
+    classify = pipeline("image-classification", str(tmp_path))
+    prepared = classify.image_processor.prepare(Image.open(file))
+    found = {answer["label"]: answer["score"] for answer in classify(prepared, top_k=9)}
+    assert found == pytest.approx(expected.probabilities, abs=1e-6)
+    # Why preparing is needed: the day this fails, the documentation can drop it.
+    alone = {answer["label"]: answer["score"] for answer in classify(str(file), top_k=9)}
+    assert alone != pytest.approx(expected.probabilities, abs=1e-4)

@@ -43,6 +43,9 @@ class CrateImageProcessor(PilBackend):
     16-bit values are divided by 257, CMYK and palettes become RGB. Floating point arrays hold
     values in [0, 1]. Colour becomes grey by ITU-R 601 luma if ``num_channels`` is 1.
 
+    ``transformers.pipeline`` makes every image RGB before it comes here: transparency is gone by
+    then, and 16-bit values above 255 are white. Give it ``processor.prepare(image)`` instead.
+
     ``size`` is ``{"height", "width"}`` (both sides scaled apart) or ``{"shortest_edge"}``: then
     the image is scaled until it covers a box in the shape of ``crop_size`` whose shorter side is
     ``shortest_edge``; for square crops that is the shorter edge itself.

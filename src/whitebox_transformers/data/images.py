@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
+from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.packed import PackedBytes
-from whitebox_transformers.data.records import BadImage, ImageSource, decode
+from whitebox_transformers.data.records import BadImage, ImageSource, Record, decode
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.extras import require
 
@@ -84,3 +86,14 @@ class Images:
                 f"broken image {bad}; mend or remove it, or find all such images before training "
                 f"with data.scan=true"
             ) from bad
+
+
+def file_as_read(path: str | Path, processor: CrateImageProcessor) -> torch.Tensor:
+    """An image file as a model reads it, (1, C, H, W) float32.
+
+    Raises:
+        BadImage: It cannot be used.
+    """
+    record = Record(str(path), -1, Path(path).expanduser())
+    image = decode(record, processor.prepare, DataConfig.max_pixels)
+    return processor(images=[image], return_tensors="pt")["pixel_values"]

@@ -9,8 +9,8 @@ import torch
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
-from whitebox_transformers.data.config import DataConfig
-from whitebox_transformers.data.records import BadImage, Record, decode
+from whitebox_transformers.data.images import file_as_read
+from whitebox_transformers.data.records import BadImage
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.class_names import class_names
 
@@ -69,18 +69,18 @@ def predict(run: str | Path, paths: list[str | Path]) -> list[Prediction]:
 
 
 def _predict_batch(model, processor, paths: list[Path]) -> list[Prediction]:
-    images, errors = {}, {}
+    # Each in the model's size before the next is read: photographs in full would fill the memory.
+    values, errors = {}, {}
     for position, path in enumerate(paths):
         try:
-            record = Record(str(path), -1, path.expanduser())
-            images[position] = decode(record, processor.prepare, DataConfig.max_pixels)
+            values[position] = file_as_read(path, processor)
         except BadImage as error:
             errors[position] = error.reason
     rows: dict[int, torch.Tensor] = {}
-    if images:
-        inputs = processor(images=list(images.values()), return_tensors="pt")
+    if values:
         with torch.inference_mode():
-            rows = dict(zip(images, model(**inputs).logits.float().softmax(-1), strict=True))
+            logits = model(pixel_values=torch.cat([*values.values()])).logits
+        rows = dict(zip(values, logits.float().softmax(-1), strict=True))
     names = class_names(model)
     return [
         Prediction(path, error=errors[position])

@@ -13,10 +13,10 @@ import torch
 
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
 from whitebox_transformers.data.build import ImageData
-from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.dataset import ImageDataset
+from whitebox_transformers.data.images import file_as_read
 from whitebox_transformers.data.loading import evaluation_batches
-from whitebox_transformers.data.records import BadImage, Record, decode
+from whitebox_transformers.data.records import BadImage
 from whitebox_transformers.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -42,10 +42,7 @@ def examples_from_files(
     examples, left_out = [], []
     for path in paths:
         try:
-            record = Record(str(path), -1, Path(path).expanduser())
-            image = decode(record, processor.prepare, DataConfig.max_pixels)
-            values = processor(images=[image], return_tensors="pt")["pixel_values"]
-            examples.append(Example(Path(path).name, values))
+            examples.append(Example(Path(path).name, file_as_read(path, processor)))
         except BadImage as error:
             left_out.append(str(error))
             logger.warning("left out: %s", error)
