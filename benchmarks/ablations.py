@@ -62,7 +62,8 @@ def main() -> None:
     options = arguments()
     base = recipe_of(options.runs[0])
     rows = [row(run, base) for run in options.runs]
-    settings = {"base": {key: base[key] for key in ("name", "context", "model", "train")}}
+    shown = ("name", "context", "model", "train")
+    settings = {"base": {key: base[key] for key in shown if key in base}}
     path = write_result(f"ablations_{options.name}", settings, rows, options.out)
     for found in rows:
         print(found)
