@@ -28,17 +28,20 @@ def recipe_path(given: str) -> Path:
     """The file a person means: a path, or a shipped name with or without folder and ending.
 
     What is neither is returned as it is; the recipe loader says that it does not exist.
+
+    Raises:
+        UserError: A name that several recipes bear.
     """
     path = Path(given).expanduser()
     if path.is_file():
         return path
-    name = given.removesuffix(".yaml").removeprefix("recipes/")
-    matches = [
-        file
-        for shipped, file in shipped_recipes().items()
-        if name in (shipped, shipped.rpartition("/")[2])
-    ]
-    return matches[0] if len(matches) == 1 else path
+    name, recipes = given.removesuffix(".yaml").removeprefix("recipes/"), shipped_recipes()
+    named = [shipped for shipped in recipes if name in (shipped, shipped.rpartition("/")[2])]
+    if len(named) > 1:
+        from whitebox_transformers.errors import UserError
+
+        raise UserError(f"several recipes are called {given}: choose one of {', '.join(named)}")
+    return recipes[named[0]] if named else path
 
 
 def chosen_recipe(given: str, overrides: list[str] | None, smoke: bool) -> Recipe:

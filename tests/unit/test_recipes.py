@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from whitebox_transformers.errors import UserError
 from whitebox_transformers.tasks.text import TextRecipe
 from whitebox_transformers.training.compare import check_equal_parameters, comparison_arms
 from whitebox_transformers.training.recipe import load_recipe
@@ -33,6 +34,16 @@ def test_recipe_is_found_by_name(path):
     name = path.relative_to(FOLDER).with_suffix("").as_posix()
     assert recipe_path(name) == path
     assert recipe_path(f"recipes/{name}.yaml") in (path, Path(f"recipes/{name}.yaml"))
+
+
+def test_a_name_that_several_recipes_bear_is_refused_with_all_of_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert recipe_path("transfer").name == "transfer.yaml"
+    bearing = ", ".join(
+        name.removesuffix(".yaml") for name in NAMES if name.endswith("/digits.yaml")
+    )
+    with pytest.raises(UserError, match=f"several recipes are called digits: .*{bearing}"):
+        recipe_path("digits")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=NAMES)
