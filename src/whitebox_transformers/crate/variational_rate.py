@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def energy_memberships(z: Tensor, bases: Tensor, temperature: float = 1.0) -> Tensor:
-    """Softmax over k of |U_k^T z_j|^2 / (2 temperature), as in the paper.
+    """Softmax over k of ``|U_k^T z_j|^2 / (2 temperature)``, as in the paper.
 
     Args:
         z: Tokens (N, D).
