@@ -99,6 +99,8 @@ def test_arguments_that_cannot_be_are_refused():
         BY_NAME["decoder_inverts_encoder"](width=8, heads=3, head_dim=5)
     with pytest.raises(UserError, match="at least 2"):
         BY_NAME["gradient_points_to_subspace"](heads=1)
+    with pytest.raises(UserError, match="at least 2"):
+        BY_NAME["attention_only_layer_denoises"](heads=1)
     with pytest.raises(UserError, match="shares has 2 entries; expected 4"):
         BY_NAME["mssa_raises_snr"](shares=(1.0, 2.0))
 

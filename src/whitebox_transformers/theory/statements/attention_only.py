@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from whitebox_transformers.crate import attention
+from whitebox_transformers.errors import UserError
 from whitebox_transformers.theory.chart import Chart, Line
 from whitebox_transformers.theory.draws import DTYPE, generator, orthogonal_subspaces
 from whitebox_transformers.theory.measurement import Case, equal
@@ -51,7 +52,12 @@ def attention_only_layer_denoises(
         layers: L.
         tolerance: Of the factor.
         seeds: One draw of tokens and bases each.
+
+    Raises:
+        UserError: Fewer than two subspaces: nothing would lie outside the own one.
     """
+    if heads < 2:
+        raise UserError(f"heads={heads}; expected at least 2, so that subspaces can be told apart")
     claimed = 1 + step_size * threshold
     cases, lines, plain, granted = [], [], [], []
     for head_dim in head_dims:
