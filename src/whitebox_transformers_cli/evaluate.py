@@ -36,27 +36,44 @@ def evaluate(
         str | None,
         typer.Option("--column", metavar="TEXT", help="Column of a table or data set to score."),
     ] = None,
+    separator: Annotated[
+        str | None,
+        typer.Option("--separator", metavar="END", help=r"What ends a text in a file: '\n', say."),
+    ] = None,
+    join: Annotated[
+        bool,
+        typer.Option("--join", help="Texts follow each other, as where training crosses them."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Where the score is written.")
     ] = None,
 ) -> None:
     """Measure a finished run on one of its splits, or a language model on texts.
 
-    With --data: cross-entropy per token and per byte of any UTF-8 text, parquet or JSON-lines
-    file, in windows that slide over it; the score is stored with its protocol.
+    With --data: cross-entropy per token and per byte of any UTF-8 text, parquet or JSON file, in
+    windows that slide over it; the score is stored with its protocol.
     """
     from whitebox_transformers_cli.tables import print_table
 
     # An option takes one value, so the later ones of `--data a.txt b.txt` arrive as arguments.
     texts = [*(data or []), *(more_data or [])]
     if not texts:
-        _refuse_without_data(context, stride, lambada, column, out)
+        _refuse_without_data(context, stride, lambada, column, separator, join, out)
         print_table(f"{run}, {split} split", ("measure", "value"), _scores_of_split(run, split))
         return
     from whitebox_transformers.evaluation.text_scores import evaluate_texts
 
     score = evaluate_texts(
-        run, texts, context, stride, lambada=lambada, column=column, split=split, out=out
+        run,
+        texts,
+        context,
+        stride,
+        lambada=lambada,
+        column=column,
+        separator=separator and _unescaped(separator),
+        join=join,
+        split=split,
+        out=out,
     )
     title = f"{run} on {', '.join(texts)}"
     print_table(title, ("measure", "value"), _rows(score))
@@ -64,9 +81,16 @@ def evaluate(
         typer.echo(f"score and protocol: {score.file}")
 
 
+def _unescaped(separator: str) -> str:
+    """A separator as a shell passes it on: line ends and tabs may be written as in a recipe."""
+    for written, meant in ((r"\n", "\n"), (r"\r", "\r"), (r"\t", "\t")):
+        separator = separator.replace(written, meant)
+    return separator
+
+
 def _refuse_without_data(*given: object) -> None:
-    names = ("--context", "--stride", "--lambada", "--column", "--out")
-    for name, value in zip(names, given, strict=True):
+    options = "--context --stride --lambada --column --separator --join --out"
+    for name, value in zip(options.split(), given, strict=True):
         if value not in (None, False):
             raise typer.BadParameter(
                 "only texts are scored with it; name them with --data", param_hint=name

@@ -100,7 +100,7 @@ def prepare_prompt(
         )
     if new_tokens is not None and new_tokens < 1:
         raise UserError(f"{new_tokens} tokens were asked for; expected at least 1")
-    numbers = encoding_of(language.tokenizer, text)["input_ids"]
+    numbers = encoding_of(language.tokenizer, text, special=True)["input_ids"]
     tokens = [*language.opening, *numbers] or _beginning(language)
     longest = language.context
     if longest is None:

@@ -8,15 +8,18 @@ unless the tokenizer puts a token such as ``<s>`` before every text.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import BatchEncoding
 
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.evaluation.encoded_text import (
+    EncodedText,
+    encode,
+    encode_together,
+    end_token,
+)
 from whitebox_transformers.evaluation.language_model import LanguageModel
 from whitebox_transformers.evaluation.texts import Texts
 from whitebox_transformers.evaluation.token_losses import (
@@ -25,28 +28,10 @@ from whitebox_transformers.evaluation.token_losses import (
     causal_losses,
     masked_losses,
 )
-from whitebox_transformers.evaluation.tokens import encoding_of
 
 MASKED_SHARE = 0.15
 # exp() of anything larger is not a float.
 LARGEST_EXPONENT = 700.0
-
-
-@dataclass(frozen=True)
-class EncodedText:
-    """One text as tokens.
-
-    Attributes:
-        tokens: (n,) int64, the tokenizer's opening tokens included where the model is causal.
-        bytes: UTF-8 bytes of what is predicted.
-        words: White-space separated words in it.
-        last_word: How many tokens at the end belong to the last word; 0 if nobody asked.
-    """
-
-    tokens: Tensor
-    bytes: int
-    words: int
-    last_word: int
 
 
 @torch.inference_mode()
@@ -62,7 +47,8 @@ def score_texts(
     """Cross-entropy of texts under a language model.
 
     A causal model scores every token but the first of a text once, a masked model every token
-    once; :mod:`.sliding_window` and :mod:`.token_losses` say how.
+    once; :mod:`.sliding_window` and :mod:`.token_losses` say how. What a separator ended is
+    followed by the end token of a causal model, which is scored too, as in training.
 
     Args:
         language: Model and tokenizer.
@@ -83,7 +69,8 @@ def score_texts(
 
     Raises:
         UserError: Before any work: a context above the model's, a stride outside it, last words
-            of a masked model, texts too short to score.
+            of a masked model, texts too short to score, joined texts of a model that has no token
+            to end each.
     """
     context, stride = checked_windows(language, context, stride)
     if last_words and language.kind == "masked":
@@ -93,8 +80,7 @@ def score_texts(
         )
     if not 0 <= masked_share <= 1:
         raise UserError(f"masked_share={masked_share} must be in [0, 1]")
-    given = [text.strip() for text in texts.texts] if last_words else texts.texts
-    encoded = [encode(language, text, last_words) for text in given]
+    encoded = _encoded(language, texts, last_words)
     scored = _long_enough(encoded, texts, last_words)
     tokens, title = [text.tokens for text in scored], Path(language.name).name
     if language.kind == "causal":
@@ -144,33 +130,20 @@ def checked_windows(
     return context, stride
 
 
-def encode(language: LanguageModel, text: str, last_word: bool = False) -> EncodedText:
-    """One text as tokens, with the bytes that its predictions stand for."""
-    encoding = encoding_of(language.tokenizer, text)
-    numbers = encoding["input_ids"]
-    opening = language.opening if language.kind == "causal" else []
-    # A causal model without an opening token reads the first token and predicts from there on.
-    unread = 0 if opening or language.kind == "masked" else 1
-    start = _first_character(encoding, unread, len(numbers), len(text)) if unread else 0
-    return EncodedText(
-        torch.tensor([*opening, *numbers]),
-        len(text[start:].encode()),
-        len(text[start:].split()),
-        _last_word(encoding, len(numbers), text) if last_word else 0,
-    )
-
-
-def _last_word(encoding: BatchEncoding, tokens: int, text: str) -> int:
-    """How many tokens at the end stand for the characters after the last white space."""
-    text = text.rstrip()
-    begin = len(text) - len(text.rsplit(maxsplit=1)[-1])
-    count = 0
-    while count < tokens:
-        span = encoding.token_to_chars(tokens - 1 - count)
-        if span is not None and span.end <= begin:
-            break
-        count += 1
-    return count
+def _encoded(language: LanguageModel, texts: Texts, last_words: bool) -> list[EncodedText]:
+    endings = texts.endings or [None] * len(texts.texts)
+    if not texts.together:
+        given = [text.strip() for text in texts.texts] if last_words else texts.texts
+        pairs = zip(given, endings, strict=True)
+        return [encode(language, text, ending, last_words) for text, ending in pairs]
+    if end_token(language) is None:
+        kind = "is a masked language model" if language.kind == "masked" else "has no end token"
+        raise UserError(
+            f"{language.name} {kind}: only a causal one whose tokenizer has a token that ends a "
+            "text reads texts that follow each other; leave --join out"
+        )
+    # In training the end token follows every document, whether anything ended it in its file.
+    return [encode_together(language, texts.texts, [ending or 0 for ending in endings])]
 
 
 def frame_of(language: LanguageModel) -> Frame:
@@ -183,15 +156,6 @@ def frame_of(language: LanguageModel) -> Frame:
     if not isinstance(mask, int):
         raise UserError(f"{language.name}: its tokenizer has no mask token to hide tokens with")
     return Frame(language.opening, language.closing, mask)
-
-
-def _first_character(encoding: BatchEncoding, token: int, tokens: int, end: int) -> int:
-    """Where in the text the token begins; tokens that stand for no character are passed over."""
-    for index in range(token, tokens):
-        span = encoding.token_to_chars(index)
-        if span is not None:
-            return span.start
-    return end
 
 
 def _long_enough(encoded: list[EncodedText], texts: Texts, last_words: bool) -> list[EncodedText]:

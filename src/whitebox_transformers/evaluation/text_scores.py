@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from whitebox_transformers.errors import UserError
-from whitebox_transformers.evaluation.language_model import (
-    LanguageModel,
-    load_language_model,
-)
+from whitebox_transformers.evaluation.encoded_text import end_token
+from whitebox_transformers.evaluation.language_model import LanguageModel, load_language_model
 from whitebox_transformers.evaluation.language_modelling import MASKED_SHARE, score_texts
 from whitebox_transformers.evaluation.texts import Texts, read_texts
 from whitebox_transformers.training.files import write_json
@@ -62,6 +60,7 @@ def evaluate_texts(
     lambada: bool = False,
     column: str | None = None,
     separator: str | None = None,
+    join: bool = False,
     split: str = "test",
     masked_share: float = MASKED_SHARE,
     seed: int = 0,
@@ -77,7 +76,10 @@ def evaluate_texts(
         stride: Likewise.
         lambada: One passage a line or row; also the accuracy of last words.
         column: Column of a table that holds the texts.
-        separator: What separates texts within a file.
+        separator: What ends a text within a file, as ``data.separator`` in a recipe; the end token
+            of a causal model stands for it and is scored, as in training.
+        join: The texts follow each other, each ended by the end token, as in training with
+            ``data.cross_documents``; causal models only.
         split: Of a data set that ``datasets`` loads.
         masked_share: See :func:`.language_modelling.score_texts`.
         seed: Likewise.
@@ -87,18 +89,20 @@ def evaluate_texts(
     Raises:
         UserError: The model or the texts cannot be used; nothing is computed or written then.
     """
-    if lambada and separator is not None:
-        raise UserError("lambada reads one passage a line; leave the separator out")
+    if lambada and (separator is not None or join):
+        raise UserError(
+            "lambada reads one passage a line, each by itself; leave --separator and --join out"
+        )
     if out is not None and Path(out).expanduser().is_dir():
         raise UserError(f"out={out} is a folder; name the file to write in it")
-    texts = read_texts(data, column, separator, lambada, split)
+    texts = read_texts(data, column, separator, lambada, split, join)
     language = load_language_model(run, device)
     scores = score_texts(language, texts, context, stride, lambada, masked_share, seed)
     windows = {key: scores.pop(key) for key in ("context", "stride")}
     values = scores | {
         "protocol": _protocol(language, texts, lambada, masked_share, seed, **windows)
     }
-    file = Path(out).expanduser() if out else _default_file(run, data, values["protocol"])
+    file = Path(out).expanduser() if out else _default_file(run, data, texts, values["protocol"])
     if file is not None:
         write_json(file, values)
     return StoredScore(values, file)
@@ -116,6 +120,7 @@ def _protocol(
     causal = language.kind == "causal"
     condition = CAUSAL_CONDITION if causal else MASKED_CONDITION
     model, tokenizer = language.model, language.tokenizer
+    end = end_token(language)
     masked = {"hidden_together": masked_share or "one token", "seed": seed}
     return {
         "measured": CAUSAL if causal else MASKED,
@@ -136,6 +141,7 @@ def _protocol(
             "class": type(tokenizer).__name__,
             "tokens": len(tokenizer),
             "opening": tokenizer.convert_ids_to_tokens(language.opening),
+            "end": None if end is None else tokenizer.convert_ids_to_tokens(end),
             "sha256": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
         },
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -154,7 +160,7 @@ def _weights_digest(folder: Path) -> str | None:
 
 
 def _default_file(
-    run: str | Path, data: Sequence[str | Path], protocol: dict[str, Any]
+    run: str | Path, data: Sequence[str | Path], texts: Texts, protocol: dict[str, Any]
 ) -> Path | None:
     folder = Path(run).expanduser()
     if not folder.is_dir():
@@ -163,4 +169,6 @@ def _default_file(
     more = f"-and-{len(data) - 1}-more" if len(data) > 1 else ""
     windows = f"context{protocol['context']}-stride{protocol['stride']}"
     kind = "-last-words" if "last_word" in protocol else ""
+    kind += "-separated" if any(texts.endings) else ""
+    kind += "-joined" if texts.together else ""
     return folder / "scores" / f"{first}{more}-{windows}{kind}.json"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,10 @@ from whitebox_transformers.data.text.tables import (
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.extras import require
 
+# A text, and the bytes of what ended it, where something ends texts.
+Piece = tuple[str, int | None]
+Source = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -31,11 +35,16 @@ class Texts:
         texts: Not empty, each with something other than white space.
         sources: What identifies them: file, bytes and SHA-256, or data set, split and fingerprint.
         form: What one text is, in words.
+        endings: Bytes of what ended each, 0 for the last one of a file with a separator; ``None``
+            where nothing ends texts.
+        together: Whether they follow each other, as documents that training may cross.
     """
 
     texts: list[str]
     sources: list[dict[str, Any]]
     form: str
+    endings: list[int | None] = field(default_factory=list)
+    together: bool = False
 
 
 def read_texts(
@@ -44,73 +53,96 @@ def read_texts(
     separator: str | None = None,
     lines: bool = False,
     split: str = "test",
+    together: bool = False,
 ) -> Texts:
     """Read everything that is to be scored.
 
     Args:
-        names: Files, UTF-8 or parquet or JSON lines; with ``column``, also .csv, .tsv, folders and
+        names: Files, UTF-8 or parquet or JSON; with ``column``, also .csv, .tsv, folders and
             names that ``datasets.load_dataset`` takes.
         column: Column of a table that holds texts, one in a row; ``text``, ``sentence`` or the only
             one if nothing is said.
-        separator: What separates the texts of a plain file; ``None``: a file is one text.
-        lines: Every line of a plain file is a text.
+        separator: What ends a text in a plain file, as in a recipe's ``data.separator``; ``None``:
+            a file is one text.
+        lines: Every line of a plain file is a text, white space around it left out.
         split: Of a data set that ``datasets`` loads.
+        together: The texts follow each other, as documents that training may cross; empty ones
+            that a separator ended are kept.
 
     Raises:
-        UserError: Nothing is named, a file is missing, empty or not UTF-8, or there is no such
-            column.
+        UserError: Nothing is named, a file is missing, empty or not UTF-8, there is no such
+            column, or a separator that never occurs or is nothing.
     """
     if not names:
         raise UserError("no text is named; give one or more files")
-    texts: list[str] = []
-    sources: list[dict[str, Any]] = []
-    tables = False
+    if separator == "":
+        raise UserError("an empty separator separates nothing; leave it out: a file is one text")
+    kept: list[Piece] = []
+    sources: list[Source] = []
+    tables = separated = False
     for name in names:
-        path = Path(name).expanduser()
-        if column is not None and not path.is_file():
-            found, source = _data_set(str(name), split, column)
-        elif path.suffix.lower() in (FORMATS if column is None else ENDINGS):
-            found, source = _table(path, column)
-        elif column is not None:
-            raise UserError(
-                f"{name} is plain text and has no column {column!r}; leave --column out, or give "
-                f"one of {', '.join(ENDINGS)}"
-            )
-        else:
-            found, source = _plain(path, separator, lines)
-        tables = tables or "column" in source
-        kept = [text for text in found if text.strip()]
-        if not kept:
+        found, source = _read_one(name, column, separator, lines, split)
+        if not any(text.strip() for text, _ in found):
             raise UserError(f"{name} holds no text, only white space")
-        texts += kept
+        tables = tables or "column" in source
+        separated = separated or any(ending for _, ending in found)
+        kept += [piece for piece in found if (any(piece) if together else piece[0].strip())]
         sources.append(source)
-    return Texts(texts, sources, _form(tables, separator, lines))
+    if separator is not None and not separated:
+        raise UserError(
+            f"the separator {separator!r} occurs in none of {', '.join(map(str, names))}; leave "
+            "it out: a file, or a row of a table, is one text"
+        )
+    texts, endings = [text for text, _ in kept], [ending for _, ending in kept]
+    return Texts(texts, sources, _form(tables, separator, lines, together), endings, together)
 
 
-def _form(tables: bool, separator: str | None, lines: bool) -> str:
-    if tables:
-        return "a row is a text"
+def _read_one(
+    name: str | Path, column: str | None, separator: str | None, lines: bool, split: str
+) -> tuple[list[Piece], Source]:
+    path = Path(name).expanduser()
+    if column is not None and not path.is_file():
+        return _data_set(str(name), split, column)
+    if path.suffix.lower() in (FORMATS if column is None else ENDINGS):
+        return _table(path, column)
+    if column is not None:
+        raise UserError(
+            f"{name} is plain text and has no column {column!r}; leave --column out, or give "
+            f"one of {', '.join(ENDINGS)}"
+        )
+    return _plain(path, separator, lines)
+
+
+def _form(tables: bool, separator: str | None, lines: bool, together: bool) -> str:
+    form = "a file is a text"
     if lines:
-        return "a line is a text"
-    return "a file is a text" if separator is None else f"{separator!r} separates texts"
+        form = "a line is a text"
+    elif separator is not None:
+        form = f"{separator!r} ends a text; the end token, if there is one, is scored in its place"
+    if tables:
+        form = "a row is a text"
+    after = "; they follow each other as one, the end token after each" if together else ""
+    return form + after
 
 
-def _plain(path: Path, separator: str | None, lines: bool) -> tuple[Iterable[str], dict[str, Any]]:
+def _plain(path: Path, separator: str | None, lines: bool) -> tuple[list[Piece], Source]:
     content, source = _content(path)
     text = _decoded(content, path)
     if lines:
-        return (line.strip() for line in text.splitlines()), source
+        return [(line.strip(), None) for line in text.splitlines()], source
     if separator is None:
-        return [text], source
-    return text.split(separator), source
+        return [(text, None)], source
+    *ended, rest = text.split(separator)
+    size = len(separator.encode())
+    return [*((piece, size) for piece in ended), (rest, 0)], source
 
 
-def _table(path: Path, column: str | None) -> tuple[list[str], dict[str, Any]]:
+def _table(path: Path, column: str | None) -> tuple[list[Piece], Source]:
     _, source = _content(path)
     return _texts_of(open_table(path), column, source)
 
 
-def _data_set(name: str, split: str, column: str) -> tuple[list[str], dict[str, Any]]:
+def _data_set(name: str, split: str, column: str) -> tuple[list[Piece], Source]:
     datasets = require("datasets", extra="train")
     try:
         loaded = datasets.load_dataset(name, split=split)
@@ -122,17 +154,18 @@ def _data_set(name: str, split: str, column: str) -> tuple[list[str], dict[str, 
     return _texts_of(HubTable(loaded, f"{name} {split}"), column, source)
 
 
-def _texts_of(
-    table: Table, asked: str | None, source: dict[str, Any]
-) -> tuple[list[str], dict[str, Any]]:
+def _texts_of(table: Table, asked: str | None, source: Source) -> tuple[list[Piece], Source]:
     column = text_column(table, asked, "--column")
     require_column(table, column, "--column")
-    return list(column_texts(table, column)), source | {"column": column}
+    texts = column_texts(table, column)
+    return [(text, None) for text in texts], source | {"column": column}
 
 
-def _content(path: Path) -> tuple[bytes, dict[str, Any]]:
+def _content(path: Path) -> tuple[bytes, Source]:
     if not path.is_file():
-        raise UserError(f"{path} is not a file; expected a text")
+        raise UserError(
+            f"{path} is not a file; expected a text, or with --column the name of a data set"
+        )
     content = path.read_bytes()
     if not content:
         raise UserError(f"{path} is empty; expected a text")

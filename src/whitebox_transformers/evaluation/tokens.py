@@ -7,8 +7,16 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 from whitebox_transformers.errors import UserError
 
 
-def encoding_of(tokenizer: PreTrainedTokenizerBase, text: str) -> BatchEncoding:
+def encoding_of(
+    tokenizer: PreTrainedTokenizerBase, text: str, special: bool = False
+) -> BatchEncoding:
     """The text's tokens alone, however long it is.
+
+    Args:
+        tokenizer: Any of the ``tokenizers`` library.
+        text: Any.
+        special: Whether what looks like a special token, such as ``<mask>``, is one, for a person
+            who writes it on purpose; otherwise it is text, as in training.
 
     Raises:
         UserError: It was not UTF-8, or has a character that the tokenizer knows neither as itself
@@ -17,7 +25,9 @@ def encoding_of(tokenizer: PreTrainedTokenizerBase, text: str) -> BatchEncoding:
     if not is_unicode(text):
         raise UserError(f"the text {ascii(text[:20])} is not UTF-8; convert it first")
     try:
-        return tokenizer(text, add_special_tokens=False, verbose=False)
+        return tokenizer(
+            text, add_special_tokens=False, split_special_tokens=not special, verbose=False
+        )
     # The library has no exception of its own.
     except Exception as error:
         if "[UNK]" not in str(error):

@@ -75,7 +75,7 @@ class TextReader:
         """
         examples = []
         for text in texts:
-            tokens = encoding_of(self.tokenizer, text)["input_ids"]
+            tokens = encoding_of(self.tokenizer, text, special=True)["input_ids"]
             count = len(self.before) + len(tokens) + len(self.after)
             if not tokens:
                 raise UserError("a text is empty; give at least one token to look at")

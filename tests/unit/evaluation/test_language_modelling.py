@@ -8,13 +8,19 @@ import re
 import pytest
 import torch
 from tests.oracles.language_scores import causal_nats, pseudo_log_likelihood_nats
+from tests.unit.data.text.conftest import build
 from tests.unit.evaluation.tiny_language import SENTENCE, byte_level, framed, tiny_bert, tiny_gpt2
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import PreTrainedTokenizerFast
 
+from whitebox_transformers.data.text.documents import Text
+from whitebox_transformers.data.text.encode import Encoder
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation import token_losses
+from whitebox_transformers.evaluation.encoded_text import encode
 from whitebox_transformers.evaluation.language_model import LanguageModel
-from whitebox_transformers.evaluation.language_modelling import encode, score_texts
-from whitebox_transformers.evaluation.texts import Texts
+from whitebox_transformers.evaluation.language_modelling import score_texts
+from whitebox_transformers.evaluation.texts import Texts, read_texts
 
 TEXTS = [SENTENCE * 2, "the cat", "on the mat, on the mat", SENTENCE]
 
@@ -84,6 +90,52 @@ def test_an_opening_token_lets_the_first_token_be_predicted():
     assert scores["bytes"] == len(SENTENCE.encode())
     expected = causal_nats(opening.model, [0, *ids], 16, 8)
     assert scores["nats_per_token"] == pytest.approx(sum(expected) / len(ids), rel=1e-5)
+
+
+@pytest.mark.parametrize("crossing", [True, False])
+def test_a_file_with_a_separator_is_read_as_in_training(tmp_path, crossing):
+    """What ends a line is an end token, and no text holds one, whatever it says."""
+    path = tmp_path / "lines.txt"
+    path.write_text("the cat\n\nété <|endoftext|> ☃\n☃ mat\n a", encoding="utf-8")
+    keys = {"separator": "\n", "cross_documents": crossing, "validation_path": str(path)}
+    data = build(path, "bytes", context=9, test_share=0.0, **keys)
+    assert isinstance(data.tokenizer, PreTrainedTokenizerFast)
+    language = tiny_gpt2(data.tokenizer, eos_token_id=data.tokenizer.eos_token_id)
+    samples = [data.validation[index] for index in range(len(data.validation))]
+    nats, tokens = 0.0, 0
+    for sample in samples:
+        labels = sample.pop("labels")
+        batch = {key: value[None] for key, value in sample.items()}
+        with torch.no_grad():
+            logits = language.model(**batch, use_cache=False).logits[0, :-1].double()
+        seen = labels[1:] != -100
+        nats -= logits.log_softmax(-1)[seen].gather(1, labels[1:][seen, None]).sum().item()
+        tokens += int(seen.sum())
+    given = read_texts([path], separator="\n", together=crossing)
+    scores = score_texts(language, given, context=8, stride=8)  # blocks overlap by one token
+    if crossing:
+        assert scores["nats_per_token"] == pytest.approx(nats / tokens, rel=1e-5)
+    assert scores["tokens"] == tokens == data.validation.targets
+    assert scores["bytes"] == data.validation.bytes
+
+
+def test_of_a_split_character_the_bytes_that_are_predicted_count():
+    language = tiny_gpt2()
+    for text, unread in (("☃ the", 2), ("été", 1), ("the ☃", 3)):
+        assert encode(language, text).bytes == len(text.encode()) - unread
+    spaced = tiny_gpt2(byte_level())
+    spaced.tokenizer.backend_tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    for text, unread in (("☃ the", 2), ("été", 0), ("the ☃", 3), (" the ☃", 4)):
+        assert encode(spaced, text).bytes == len(text.encode()) - unread
+        (encoded,) = Encoder(spaced.tokenizer).encode([Text("a", text, 0)])
+        assert encoded.first_bytes == unread
+
+
+def test_texts_follow_each_other_only_where_something_ends_them():
+    joined = Texts(["the", "cat"], [], "", together=True)
+    for language, said in ((tiny_gpt2(), "no end token"), (tiny_bert(), "is a masked language")):
+        with pytest.raises(UserError, match=said):
+            score_texts(language, joined)
 
 
 @pytest.mark.parametrize(("context", "stride"), [(16, 14), (16, 5), (7, 4)])

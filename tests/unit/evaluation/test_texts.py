@@ -34,7 +34,18 @@ def test_separators_and_lines_make_several_texts(write):
     path, other = write("a.txt", "one\n\n<|end|>two\n<|end|>\n"), write("b.txt", "three")
     found = read_texts([path, other], separator="<|end|>")
     assert found.texts == ["one\n\n", "two\n", "three"]
+    assert found.endings == [7, 7, 0]
     assert "'<|end|>'" in found.form
+    joined = read_texts([write("c.txt", "one\n\n \ntwo")], separator="\n", together=True)
+    assert list(zip(joined.texts, joined.endings, strict=True)) == [
+        ("one", 1), ("", 1), (" ", 1), ("two", 0)
+    ]  # fmt: skip
+    for separator, message in (
+        ("|||", r"'\|\|\|' occurs in none of .*a\.txt"),
+        ("", "empty separator"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read_texts([path], separator=separator)
     assert read_texts([path], lines=True).texts == ["one", "<|end|>two", "<|end|>"]
 
 
@@ -43,6 +54,14 @@ def test_columns_of_json_lines_and_parquet_are_texts(write, tmp_path):
     lines = write("a.jsonl", "\n".join(map(json.dumps, rows)) + "\n\n")
     assert read_texts([lines]).texts == ["one", "☃"]
     assert read_texts([lines], column="other").texts == ["1", "2", "3"]
+    for name, content in (
+        ("a.json", json.dumps(rows, indent=1)),
+        ("b.json", json.dumps(["one", "☃"])),
+        ("c.json", "\n".join(map(json.dumps, rows))),
+    ):
+        found = read_texts([write(name, content)])
+        assert found.texts == ["one", "☃"]
+        assert (found.form, found.sources[0]["column"]) == ("a row is a text", "text")
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     table = tmp_path / "a.parquet"
@@ -97,6 +116,11 @@ def test_a_folder_of_a_data_set_is_read_by_its_column(tmp_path):
         ),
         ("a.jsonl", b"[1, 2]", "line 1: it holds a list; an object is expected"),
         ("a.jsonl", b"{", "line 1: not JSON"),
+        ("a.json", b'["a", 1]', r"item 2: it holds a int; an object is expected; mend"),
+        ("a.json", b"[]", r"no list of texts or JSON objects: the list is empty"),
+        ("a.json", b'["a"', r"a\.json is not JSON: "),
+        ("a.json", b'{"text":\n "a"}', r"should hold a list of texts or objects, or an object in"),
+        ("a.json", b'{"text": ["a"]}', r"'text' holds a list; a text is expected"),
         ("a.parquet", b"abc", "cannot be read as parquet"),
     ],
 )

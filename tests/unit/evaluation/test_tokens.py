@@ -26,6 +26,15 @@ def test_a_character_without_a_token_is_named():
         encoding_of(tokenizer, "xy~")
 
 
+def test_what_looks_like_a_special_token_is_one_only_where_a_person_means_it():
+    tokenizer = byte_level(eos_token="<s>")
+    spelt = encoding_of(tokenizer, "a<s>")["input_ids"]
+    assert tokenizer.decode(spelt) == "a<s>"
+    assert tokenizer.eos_token_id not in spelt
+    assert encoding_of(tokenizer, "a<s>", special=True)["input_ids"] == [spelt[0], 0]
+    assert encoding_of(tokenizer, "a<s>")["input_ids"] == spelt
+
+
 def test_tokens_around_a_text_are_found_without_a_latin_letter():
     assert tokens_around(characters("xyz")) == ([], [])
     tokenizer = framed(byte_level(), "[CLS] $A [SEP]")

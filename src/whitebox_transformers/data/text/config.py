@@ -19,7 +19,7 @@ class TextDataConfig:
     download; a document is a file.
     ``file``: UTF-8 text files; a document is a file, or what ``separator`` ends.
     ``folder``: all files below a folder, or those that ``pattern`` names.
-    ``table``: .csv, .tsv, .jsonl and .parquet files; a document is a row.
+    ``table``: .csv, .tsv, .json, .jsonl and .parquet files; a document is a row.
     ``hub``: a data set name for the ``datasets`` library; a document is a row."""
 
     path: str | list[str] | None = None

@@ -1,9 +1,8 @@
-"""Tables in text files: values between commas or tabs, or a JSON object in each line."""
+"""Tables in text files: values between commas or tabs."""
 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,57 +69,3 @@ class DelimitedFile:
         if not columns:
             raise UserError(f"{self.path} does not begin with the names of its columns")
         return columns
-
-
-class JsonLines:
-    """A JSON object in each line; the first one tells the columns.
-
-    Args:
-        path: The file.
-
-    Raises:
-        UserError: The first line is no JSON object.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.where = str(path)
-        first = next(self._objects(), None)
-        if first is None or isinstance(first[1], BadDocument):
-            reason = "it is empty" if first is None else str(first[1])
-            raise UserError(f"{path} does not begin with a JSON object: {reason}")
-        self.columns = list(first[1])
-
-    def class_names(self, column: str) -> None:
-        """A text file knows none."""
-
-    def rows(self, columns: Sequence[str], seed: int | None) -> Iterator[Row]:
-        """All rows as they lie."""
-        for name, found in self._objects():
-            if isinstance(found, BadDocument):
-                yield Row(name, (), found)
-                continue
-            fault = _lack(name, found, columns)
-            yield Row(name, () if fault else tuple(found[column] for column in columns), fault)
-
-    def _objects(self) -> Iterator[tuple[str, dict | BadDocument]]:
-        with self.path.open(**READING) as file:
-            for number, line in enumerate(file, start=1):
-                if line.isspace():
-                    continue
-                name = f"{self.path} line {number}"
-                try:
-                    found = json.loads(line)
-                except ValueError as error:
-                    yield name, BadDocument(name, f"not JSON: {error}")
-                    continue
-                kind = type(found).__name__
-                fault = BadDocument(name, f"it holds a {kind}; an object is expected")
-                yield name, found if isinstance(found, dict) else fault
-
-
-def _lack(name: str, found: dict, columns: Sequence[str]) -> BadDocument | None:
-    lacking = next((column for column in columns if column not in found), None)
-    if lacking is None:
-        return None
-    return BadDocument(name, f"it has no {lacking!r}, but: {', '.join(found) or 'nothing'}")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tokenizers
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 from transformers import PreTrainedTokenizerBase
 
 from whitebox_transformers.data.text.chunks import chunks
@@ -17,6 +17,8 @@ from whitebox_transformers.errors import UserError
 
 # Characters handed to the tokenizer at once: enough for its threads, little enough to hold.
 BATCH = 1 << 20
+# The byte of a space in the names of byte-level tokens.
+SPACE = "Ġ"
 # How our tokenizer of characters splits.
 CHARACTERS = {"Regex": "(?m)."}
 
@@ -58,7 +60,7 @@ class Encoder:
                 "it splits words into tokens; this one does not"
             )
         self.cuts = _begins_anew_at_lines(parts)
-        self.byte_lengths = _name_lengths(tokenizer) if _is_byte_level(parts) else None
+        self.byte_level = _is_byte_level(tokenizer)
 
     @property
     def recipe(self) -> str | None:
@@ -89,7 +91,7 @@ class Encoder:
             ids = self.tokenizer(pieces, add_special_tokens=False, verbose=False)["input_ids"]
             return [_Plain(piece) for piece in ids]
         # A third faster, but it tells neither words nor, which others need, places in the text.
-        fast = self.byte_lengths is not None and not self.words
+        fast = self.byte_level and not self.words
         encode = self.backend.encode_batch_fast if fast else self.backend.encode_batch
         try:
             return encode(pieces, add_special_tokens=False)
@@ -102,8 +104,9 @@ class Encoder:
     def _first_bytes(self, ids: np.ndarray, encoding: Any, piece: str, text: Text) -> int:
         if not len(ids) or (len(ids) == 1 and len(piece) == len(text.text)):
             return text.bytes
-        if self.byte_lengths is not None:
-            return int(self.byte_lengths[ids[0]])
+        named = name_length(self.tokenizer, int(ids[0]), piece) if self.byte_level else None
+        if named is not None:
+            return named
         span = encoding.token_to_chars(1)
         return len(piece[: None if span is None else span[0]].encode())
 
@@ -155,8 +158,9 @@ def _has_words(parts: dict[str, Any]) -> bool:
     return before is not None and before.get("pattern") != CHARACTERS
 
 
-def _is_byte_level(parts: dict[str, Any]) -> bool:
-    return (parts.get("decoder") or {}).get("type") == "ByteLevel"
+def _is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    return backend is not None and isinstance(backend.decoder, decoders.ByteLevel)
 
 
 def _begins_anew_at_lines(parts: dict[str, Any]) -> bool:
@@ -172,11 +176,22 @@ def _begins_anew_at_lines(parts: dict[str, Any]) -> bool:
 
 def token_bytes(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """UTF-8 bytes that each token stands for, (vocabulary,) int64; none for special ones."""
-    if _is_byte_level(_copy_of_backend(tokenizer)[1]):
+    if _is_byte_level(tokenizer):
         return _name_lengths(tokenizer)
     special = set(tokenizer.all_special_ids)
     texts = ("" if i in special else tokenizer.decode([i]) for i in range(len(tokenizer)))
     return np.array([len(str(text).encode()) for text in texts])
+
+
+def name_length(tokenizer: PreTrainedTokenizerBase, token: int, text: str) -> int | None:
+    """UTF-8 bytes of a text that its first token stands for, where its name tells; else None.
+
+    A space that the tokenizer itself puts before a text is none of its bytes.
+    """
+    if not _is_byte_level(tokenizer):
+        return None
+    name = str(tokenizer.convert_ids_to_tokens(token))
+    return len(name) - (name.startswith(SPACE) and not text.startswith(" "))
 
 
 def _name_lengths(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:

@@ -12,9 +12,10 @@ from whitebox_transformers.data.location import expand
 from whitebox_transformers.data.seeding import permutation
 from whitebox_transformers.data.splits import files_by_split, find_splits
 from whitebox_transformers.data.text.config import TextDataConfig
-from whitebox_transformers.data.text.delimited import DelimitedFile, JsonLines
+from whitebox_transformers.data.text.delimited import DelimitedFile
 from whitebox_transformers.data.text.documents import BadDocument, Document
 from whitebox_transformers.data.text.files import named_files
+from whitebox_transformers.data.text.json_tables import JsonLines, open_json
 from whitebox_transformers.data.text.rows import Row, Table
 from whitebox_transformers.data.text.stored_rows import HubTable, ParquetTable
 from whitebox_transformers.errors import UserError
@@ -23,6 +24,7 @@ DELIMITED = (".csv", ".tsv")
 FORMATS: dict[str, Callable[[Path], Table]] = {
     ".jsonl": JsonLines,
     ".ndjson": JsonLines,
+    ".json": open_json,
     ".parquet": ParquetTable,
 }
 ENDINGS = (*DELIMITED, *FORMATS)
@@ -121,9 +123,11 @@ def table_files(data: TextDataConfig) -> dict[str, list[Table]]:
 
 def _folder(root: Path, data: TextDataConfig) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
-    for ending in ENDINGS:
-        for split, paths in files_by_split(root, ending).items():
-            files.setdefault(split, []).extend(paths)
+    # Beside other tables, .json files describe them.
+    for endings in ([ending for ending in ENDINGS if ending != ".json"], [".json"]):
+        for ending in endings if not files else ():
+            for split, paths in files_by_split(root, ending).items():
+                files.setdefault(split, []).extend(paths)
     if not files:
         raise UserError(f"data.path={data.path}: {root} holds no {', '.join(ENDINGS)} file")
     return {role: files[split] for role, split in find_splits(files, data).items()}

@@ -32,6 +32,8 @@ def write(path: Path, texts: list, column: str = "text", **form) -> Path:
     elif path.suffix == ".jsonl":
         lines = [json.dumps({"number": n, column: text}, ensure_ascii=False) for n, text in rows]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    elif path.suffix == ".json":
+        path.write_text(json.dumps([{"number": n, column: text} for n, text in rows]), "utf-8")
     elif path.suffix == ".tsv":
         lines = [f"number\t{column}", *(f"{n}\t{text}" for n, text in rows)]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -46,7 +48,7 @@ def documents(path: Path, role: str = "train", seed: int | None = None, **keys) 
     return [read(document).text for document in open_sources(config)[role].documents(seed)]
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])
 def test_rows_come_out_as_they_were_written(tmp_path, ending):
     assert documents(write(tmp_path / f"t.{ending}", TEXTS)) == TEXTS
 
@@ -73,8 +75,10 @@ def test_fields_may_be_long(tmp_path):
     assert documents(write(tmp_path / "t.csv", ["x" * 200_000])) == ["x" * 200_000]
 
 
-@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "json", "jsonl", "parquet"])
 def test_a_folder_gives_splits_by_names(tmp_path, ending):
+    if ending != "json":  # describes what lies beside it
+        (tmp_path / "train.json").write_text('{"rows": 20}', "utf-8")
     for name, part in (("train", PLAIN[:20]), ("dev", PLAIN[20:25]), ("test", PLAIN[25:])):
         write(tmp_path / f"{name}.{ending}", part)
     for role, part in (("train", PLAIN[:20]), ("validation", PLAIN[20:25]), ("test", PLAIN[25:])):
@@ -141,7 +145,7 @@ def test_a_missing_column_and_an_unclear_one(tmp_path):
 def test_files_that_are_no_tables(tmp_path):
     (tmp_path / "t.txt").write_text("text", encoding="utf-8")
     refused(r"t\.txt is no table: its name should end in \.csv", tmp_path / "t.txt")
-    refused(r"holds no \.csv, \.tsv, \.jsonl, \.ndjson, \.parquet file", tmp_path)
+    refused(r"holds no \.csv, \.tsv, \.jsonl, \.ndjson, \.json, \.parquet file", tmp_path)
     for name, match in (("t.parquet", "cannot be read as parquet"), ("t.jsonl", "does not begin")):
         (tmp_path / name).write_text("text", encoding="utf-8")
         refused(match, tmp_path / name)
