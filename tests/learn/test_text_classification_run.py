@@ -25,6 +25,8 @@ FAMILIES = {
     "crate-gpt": "causal-lm",
     "gpt2": "causal-lm",
 }
+# What does not depend on the family is tried on one white box and one black box of either task.
+both_boxes = pytest.mark.parametrize("body", ["crate-bert", "gpt2"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,7 @@ def test_its_folder_answers_with_names_of_classes_and_has_the_tokenizer_of_the_b
     assert "text-classification" in (learned.folder / "README.md").read_text()
 
 
+@both_boxes
 def test_interrupted_run_equals_the_unbroken_one(body, rows, tmp_path):
     train(recipe_on(body, rows), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -97,6 +100,7 @@ def test_interrupted_run_equals_the_unbroken_one(body, rows, tmp_path):
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
+@both_boxes
 def test_numbers_are_learned_as_numbers(body, rows, tmp_path):
     data = {"regression": True, "label_column": "length", "validation_share": 0.3}
     settings = {"steps": 120, "evaluate_every": 60, "checkpoint_every": 60}
@@ -114,6 +118,7 @@ def test_smoke_makes_up_pairs_with_labels_where_there_are_none(tmp_path):
     assert train(smoke(recipe)).folder == tmp_path / "run-smoke"
 
 
+@both_boxes
 def test_a_pair_is_measured_without_its_padding(body, rows, tmp_path):
     values = recipe_to_dict(recipe_on(body, rows, steps=2, checkpoint_every=2))
     values["against"], values["out"] = values["model"], str(tmp_path)
@@ -123,6 +128,7 @@ def test_a_pair_is_measured_without_its_padding(body, rows, tmp_path):
         assert all(row.compression and row.nonzero for row in pair.rows)
 
 
+@both_boxes
 def test_rows_without_labels_are_named_before_any_work(body, rows, tmp_path):
     with pytest.raises(UserError, match="has no labels"):
         train(recipe_on(body, rows, {"label_column": "nothing"}), tmp_path / "never")
