@@ -41,6 +41,11 @@ def test_tokens_leave_the_sums_again_only_where_that_was_asked_for_ahead() -> No
     torch.testing.assert_close(found, model(ids).logits[:, 4:], rtol=0, atol=1e-4)
     cache.crop(0)
     assert cache.layers[0].keys.shape[-2] == 1
+    cache.crop(-9)  # all of them
+    assert cache.get_seq_length() == 0
+    cache.crop(0)
+    again = model(ids[:, :3], cache=cache, use_cache=True).logits
+    torch.testing.assert_close(again, model(ids[:, :3]).logits)
     cache.reset()
     assert cache.get_seq_length() == 0
     torch.testing.assert_close(model(ids, cache=cache, use_cache=True).logits, model(ids).logits)

@@ -72,6 +72,11 @@ class StatisticsLayer(SubspaceLayer):
         removed, keys = abs(tokens_to_remove), self.keys
         if keys is None:
             return
+        if tokens_to_remove <= 0 and removed == self.length:
+            # Nothing is left, as after a refused proposal to a prompt of one token.
+            self.keys = self.values = None
+            self.length = 0
+            return
         if tokens_to_remove > 0 or removed >= keys.shape[-2]:
             raise ValueError(
                 f"crop({tokens_to_remove}): of the tokens before, only sums are kept, here after "
