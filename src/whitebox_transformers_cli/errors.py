@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -52,4 +53,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _say(line: str) -> None:
-    typer.echo(f"wbt: {line}", err=True)
+    # Of several processes that train together, the one whose line this is.
+    process = f" (process {os.environ['RANK']})" if "RANK" in os.environ else ""
+    typer.echo(f"wbt{process}: {line}", err=True)

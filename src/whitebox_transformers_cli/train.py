@@ -22,12 +22,16 @@ def train(
     """Train one model as a recipe says.
 
     Interrupted and called again, the run goes on where it stopped and ends with the same weights.
+    `torchrun` or `accelerate launch` in front of it starts several processes, which share a batch.
     """
     from whitebox_transformers.tasks import task_of
+    from whitebox_transformers.training.processes import is_main_process
     from whitebox_transformers.training.run import train as carry_out
 
     chosen = chosen_recipe(recipe, overrides, smoke)
     result = carry_out(chosen, out)
+    if not is_main_process():
+        return
     if result.already_finished:
         typer.echo("This run was finished already; nothing was trained.")
     score = task_of(chosen).headline

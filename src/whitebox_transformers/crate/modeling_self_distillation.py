@@ -183,7 +183,8 @@ class SelfDistillation(_Model):
     def _loss(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         config = self.config
         if self.centre is None:
-            return simdino_loss(student, teacher, config.rate_precision, config.rate_weight)
+            precision, weight = config.rate_precision, config.rate_weight
+            return simdino_loss(student, teacher, precision, weight, together=self.training)
         return dino_loss(student, teacher, config.student_temperature, self.teacher_temperature)
 
     def _centred(self, outputs: torch.Tensor) -> torch.Tensor:

@@ -132,7 +132,11 @@ def dino_loss(
 
 
 def simdino_loss(
-    student: torch.Tensor, teacher: torch.Tensor, precision: float, weight: float
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    precision: float,
+    weight: float,
+    together: bool = False,
 ) -> torch.Tensor:
     """Half the squared distance of two views, less the coding rate of the student's features.
 
@@ -145,16 +149,35 @@ def simdino_loss(
         teacher: Likewise, (G, B, P), for the first G of these views.
         precision: eps of the rate.
         weight: gamma, by which the rate counts.
+        together: Whether the rate is that of the images of all processes that train, which must
+            have as many each; the mean of their gradients is then that of one process with all.
 
     Raises:
         ValueError: One image only, whose rate says nothing.
     """
     views, images = teacher.shape[:2]
-    if images < 2:
+    rated = of_all_processes(student[:views]) if together else student[:views]
+    if rated.shape[1] < 2:
         raise ValueError("the objective 'simdino' compares images; a batch of 1 has nothing to.")
     cosines = torch.einsum("gbp,vbp->gv", teacher.float(), student.float()) / images
     distance = 1 - _over_different_views(cosines)
-    return distance - weight * coding_rate(student[:views], precision).mean()
+    return distance - weight * coding_rate(rated, precision).mean()
+
+
+def of_all_processes(features: torch.Tensor) -> torch.Tensor:
+    """Features (V, B, P) of every process side by side, (V, processes * B, P).
+
+    Gradients reach this process's own, multiplied by the number of processes: whoever trains them
+    together takes the mean of their gradients, where the sum is meant.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return features
+    processes = torch.distributed.get_world_size()
+    own = features.detach().contiguous()
+    parts = [torch.empty_like(own) for _ in range(processes)]
+    torch.distributed.all_gather(parts, own)
+    parts[torch.distributed.get_rank()] = own + processes * (features - own)
+    return torch.cat(parts, dim=1)
 
 
 def _over_different_views(pairs: torch.Tensor) -> torch.Tensor:

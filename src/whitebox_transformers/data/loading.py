@@ -102,8 +102,12 @@ def evaluation_batches(
     workers: int = 0,
     pin_memory: bool = False,
     only: Sequence[int] | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> BatchLoader:
     """All samples of a split once, in order; the last batch may be smaller.
+
+    Of several processes each gets every ``world``-th batch, some of them perhaps one less.
 
     Args:
         split: As evaluation sees it.
@@ -111,11 +115,17 @@ def evaluation_batches(
         workers: Worker processes that make samples.
         pin_memory: For copies to a GPU.
         only: Numbers of the samples to take, in that order; for splits that are addressed.
+        rank: Number of this process.
+        world: Number of processes.
     """
     common = {"num_workers": workers, "pin_memory": pin_memory}
     if isinstance(split, StreamedSplit):
-        return BatchLoader(split.batches(size, workers=workers), batch_size=None, **common)
-    return _loader(split, batch_size=size, sampler=only, **common)
+        batches = split.batches(size, rank=rank, world=world, workers=workers)
+        return BatchLoader(batches, batch_size=None, **common)
+    numbers = range(len(split)) if only is None else only
+    firsts = range(rank * size, len(numbers), world * size)
+    batches = [numbers[first : first + size] for first in firsts]
+    return _loader(split, batch_sampler=batches, **common)
 
 
 def _loader(split: AddressedSplit, **options: Any) -> BatchLoader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -100,9 +101,11 @@ class Tally:
 class StreamBatches(IterableDataset[Batch]):
     """Batches of one epoch of a stream.
 
-    Batch ``b`` is made of images ``b * size .. (b + 1) * size - 1`` of the epoch's order, whoever
-    decodes it. In training a broken image is replaced by the next ones that follow its batch, so
-    all batches are full; in evaluation it is left out.
+    The processes' batches of one step are ``world * size`` images that follow each other in the
+    epoch's order, cut into equal parts, and an image is mixed with any of them: so a step does not
+    depend on how many processes share it, nor on who decodes what. In training a broken image is
+    replaced by the next ones that follow the step's, so all batches are full; in evaluation it is
+    left out.
 
     Args:
         source: The split.
@@ -140,10 +143,10 @@ class StreamBatches(IterableDataset[Batch]):
         while group := ahead.take(round_size):
             if self.source.training and len(group) < round_size:
                 break
-            mine = group[self.rank * self.size : (self.rank + 1) * self.size]
-            if step >= self.start and (step - self.start) % workers == worker and mine:
+            first = self.rank * self.size
+            if step >= self.start and (step - self.start) % workers == worker and group[first:]:
                 spare = ahead.peek() if self.source.training else iter(())
-                batch = self._decode(mine, spare, worker)
+                batch = self._decode(group, first, spare, worker)
                 if batch is not None:
                     yield batch
             step += 1
@@ -156,11 +159,20 @@ class StreamBatches(IterableDataset[Batch]):
         order = seed_of("order", source.seed, self.epoch)
         return shuffled(source.stream.records(order), source.data.shuffle_buffer, order)
 
-    def _decode(self, records: list[Record], spare: Iterator[Record], worker: int) -> Batch | None:
-        """Values and labels of a batch; None if an evaluation batch holds broken images only."""
+    def _decode(
+        self, group: list[Record], first: int, spare: Iterator[Record], worker: int
+    ) -> Batch | None:
+        """Values and labels of a batch; None if an evaluation batch holds broken images only.
+
+        Args:
+            group: The images of all processes in this step.
+            first: Where those of this process begin.
+            spare: The images after them.
+            worker: Who counts.
+        """
         source = self.source
         good, seen = [], []
-        waiting = deque(records)
+        waiting = deque(group[first : first + self.size])
         while waiting:
             record = waiting.popleft()
             try:
@@ -182,8 +194,8 @@ class StreamBatches(IterableDataset[Batch]):
         mixing = source.mixing
         if mixing is None:
             return {**default_collate(seen), "labels": labels}
-        values = [sample["pixel_values"] for sample in seen]
-        mixed = [self._mixed(mixing, good[i], i, values, labels) for i in range(len(good))]
+        known = {record.name: sample for record, sample in zip(good, seen, strict=True)}
+        mixed = [self._mixed(mixing, record, known, group) for record in good]
         return {
             "pixel_values": torch.stack([image for image, _ in mixed]),
             "labels": torch.stack([label for _, label in mixed]),
@@ -199,20 +211,26 @@ class StreamBatches(IterableDataset[Batch]):
         return source.view(image, (source.seed, self.epoch, record.name))
 
     def _mixed(
-        self,
-        mixing: Mixing,
-        record: Record,
-        own: int,
-        values: list[torch.Tensor],
-        labels: torch.Tensor,
+        self, mixing: Mixing, record: Record, known: dict[str, Sample], group: list[Record]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mix with a partner of the same batch: others have gone by or are yet to come."""
+        """Mix with a partner of the same step: others have gone by or are yet to come."""
+        own = known[record.name]["pixel_values"]
         with seeded(seed_of("mix", self.source.seed, self.epoch, record.name)):
-            partner = mixing.draw_partner(len(values))
-            if partner is None:
-                return values[own], mixing.unmixed(labels[own])
-            pair = torch.stack([values[own], values[partner]])
-            return mixing.mix(pair, labels[[own, partner]])
+            number = mixing.draw_partner(len(group))
+            if number is None:
+                return own, mixing.unmixed(torch.tensor(record.label))
+            partner, other = self._first_good([*group[number:], *group[:number], record], known)
+            pair = torch.stack([own, other["pixel_values"]])
+            return mixing.mix(pair, torch.tensor([record.label, partner.label]))
+
+    def _first_good(self, records: list[Record], known: dict[str, Sample]) -> tuple[Record, Sample]:
+        """The first image that is not broken, of which at least one is known."""
+        for record in records:
+            if record.name in known:
+                return record, known[record.name]
+            with suppress(BadImage):  # counted by the process whose batch it is in
+                return record, self._seen(record)
+        raise AssertionError("the last one is known")
 
     def _judge(self, met: int, last: BadImage | None = None) -> None:
         """Stop if the share of broken images is above ``data.max_bad``."""

@@ -18,6 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.training.batches import Position
 from whitebox_transformers.training.files import read_json, write_json
+from whitebox_transformers.training.processes import wait
 
 SEAL = "complete.json"
 
@@ -136,6 +137,7 @@ class SealCheckpoints(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Seal the new checkpoint; only then may older ones go."""
+        wait()  # every process writes a file of its own
         if state.is_world_process_zero:
             path = self.folder / f"checkpoint-{state.global_step}"
             seal(path, self.seconds, self.cpu_seconds, kwargs["train_dataloader"].position)

@@ -14,7 +14,6 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerState
 from transformers.integrations import TensorBoardCallback
 
 from whitebox_transformers.data.protocol import Splits, length_of
-from whitebox_transformers.evaluation.measuring import measure
 from whitebox_transformers.tasks import task_of
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.tasks.task import Preprocessor, Task
@@ -31,7 +30,13 @@ from whitebox_transformers.training.keepsakes import KeepAtSteps, KeepBest
 from whitebox_transformers.training.lock import alone_in
 from whitebox_transformers.training.model_card import model_card
 from whitebox_transformers.training.optimizer import check_optimizer
-from whitebox_transformers.training.processes import is_main_process
+from whitebox_transformers.training.processes import (
+    first_here_first,
+    is_main_process,
+    join,
+    wait,
+    world_size,
+)
 from whitebox_transformers.training.progress import ProgressLine, without_bars
 from whitebox_transformers.training.provenance import provenance
 from whitebox_transformers.training.rate_monitor import monitored
@@ -82,10 +87,12 @@ def train(
         UserError: The data or the model cannot be used, the folder holds something else or is in
             use by another process, or the loss stops being a number.
     """
+    join(cpu=recipe.train.device == "cpu")
     folder = RunFolder(Path(run_dir).expanduser() if run_dir else recipe.folder)
     folder.open(recipe)
     if folder.finished:
         return _result(folder, already_finished=True)
+    wait()  # or the first would write what others find when they look whether it is a new run
     # The first process of a run keeps strangers out for all of them.
     with alone_in(folder.path) if is_main_process() else nullcontext():
         _carry_out(recipe, folder, callbacks or [])
@@ -95,7 +102,8 @@ def train(
 def _carry_out(recipe: Recipe, folder: RunFolder, callbacks: list[TrainerCallback]) -> None:
     """Train from the start or the latest checkpoint on, and write the results."""
     task = task_of(recipe)
-    data, preprocessor = task.prepare(recipe)
+    with first_here_first():
+        data, preprocessor = task.prepare(recipe)
     model = task.build_model(recipe, data)
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     counts = {name: length_of(split) for name, split in splits.items() if split is not None}
@@ -115,6 +123,7 @@ def _carry_out(recipe: Recipe, folder: RunFolder, callbacks: list[TrainerCallbac
         folder.write_recipe(recipe)
         write_json(folder.record, _first_start(folder, record))
         remove_incomplete(folder.checkpoints)
+    wait()
     latest = (complete_checkpoints(folder.checkpoints) or [None])[-1]
     trainer, clock = _make_trainer(recipe, folder, model, data, schedule, latest)
     for callback in callbacks:
@@ -122,8 +131,7 @@ def _carry_out(recipe: Recipe, folder: RunFolder, callbacks: list[TrainerCallbac
     # The screen belongs to the run's own line.
     with without_bars():
         _fit(trainer, latest)
-        if is_main_process():
-            _finish(recipe, folder, trainer, data, preprocessor, clock)
+        _finish(recipe, folder, trainer, data, preprocessor, clock)
 
 
 def _make_trainer(
@@ -175,15 +183,31 @@ def _finish(
     preprocessor: Preprocessor,
     clock: SealCheckpoints,
 ) -> None:
-    """Write model, scores and card; the record that says so comes last."""
+    """Write model, scores and card; the record that says so comes last.
+
+    All processes measure, the main one writes.
+    """
+    wait()
     task = trainer.task
     model = trainer.trained_model()
     best = read_weights(folder.best, model)
-    _save_model(folder.path, model, preprocessor)
-    batch, workers = recipe.train.batch_size, recipe.train.workers
     metrics = _curves(trainer.state, task) | {"best": {"step": best["step"]} | best["validation"]}
     if data.test is not None:
-        metrics["test"] = measure(task, model, data.test, batch, workers, "test")
+        batch = recipe.train.batch_size // world_size()
+        metrics["test"] = trainer.measure(data.test, batch, "test")
+    if is_main_process():
+        _save_model(folder.path, model, preprocessor)
+        _write_results(recipe, folder, model, metrics, clock)
+    wait()
+
+
+def _write_results(
+    recipe: Recipe,
+    folder: RunFolder,
+    model: PreTrainedModel,
+    metrics: dict[str, Any],
+    clock: SealCheckpoints,
+) -> None:
     write_json(folder.metrics, metrics)
     spent = {"seconds": round(clock.seconds, 1), "cpu_seconds": round(clock.cpu_seconds, 1)}
     record = read_json(folder.record) | spent | {"finished": _now()}

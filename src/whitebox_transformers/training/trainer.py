@@ -9,9 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 from transformers import (
-    EvalPrediction,
     PreTrainedModel,
     ProgressCallback,
     Trainer,
@@ -20,10 +18,10 @@ from transformers import (
 )
 
 from whitebox_transformers.analysis.padding import real_tokens
-from whitebox_transformers.data.loading import evaluation_batches
 from whitebox_transformers.data.protocol import Split
 from whitebox_transformers.data.seeding import seed_of
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.evaluation.measuring import measure
 from whitebox_transformers.tasks import task_of
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.batches import Position, RunBatches
@@ -68,7 +66,6 @@ class WhiteboxTrainer(Trainer):
         self.train_split: Any = train_split
         self.validation_split: Any = validation_split
         self.objective = self.task.objective(recipe)
-        self._config = model.config
         self._use_cache = getattr(model.config, "use_cache", None)
         self._piece = 0
         super().__init__(
@@ -77,7 +74,6 @@ class WhiteboxTrainer(Trainer):
             train_dataset=self.train_split,
             eval_dataset=self.validation_split,
             compute_loss_func=self.objective,
-            compute_metrics=self._scores,
             optimizer_cls_and_kwargs=optimizer_class(recipe.train),
         )
         # The loss is ours: the model need not hear how many items the whole step has.
@@ -110,15 +106,28 @@ class WhiteboxTrainer(Trainer):
             pin_memory=self.args.dataloader_pin_memory,
         )
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """The validation split once; several processes share it."""
-        loader = evaluation_batches(
-            self.validation_split,
-            self.args.per_device_eval_batch_size,
-            workers=self.args.dataloader_num_workers,
-            pin_memory=self.args.dataloader_pin_memory,
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The task's scores on the validation split, whose batches the processes share."""
+        found = self.measure(
+            self.validation_split, self.args.per_device_eval_batch_size, "validation"
         )
-        return loader if self.args.world_size == 1 else self.accelerator.prepare(loader)
+        metrics = {f"eval_{score.key}": found[score.key] for score in self.task.scores}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def measure(self, split: Split, size: int, title: str) -> dict[str, Any]:
+        """What the task says of the model on a split; all processes do this together.
+
+        Args:
+            split: As evaluation sees it.
+            size: Samples that a process looks at at a time.
+            title: Name of the split.
+        """
+        workers = self.args.dataloader_num_workers
+        return measure(self.task, self.model, split, size, workers, title, together=True)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -176,18 +185,6 @@ class WhiteboxTrainer(Trainer):
         loss = loss + self.penalty.value(costs) / pieces
         return (loss, outputs) if return_outputs else loss
 
-    def prediction_step(
-        self,
-        model: nn.Module,
-        inputs: dict[str, torch.Tensor | Any],
-        prediction_loss_only: bool,
-        ignore_keys: list[str] | None = None,
-    ) -> tuple[None, torch.Tensor, torch.Tensor]:
-        """The task's numbers for each sample, in place of logits; Trainer gathers them."""
-        with torch.no_grad():
-            rows = self.task.measure_batch(model, self._prepare_inputs(inputs))
-        return None, rows, rows[:, 0]
-
     def trained_model(self) -> PreTrainedModel:
         """The model as it is to be stored and measured: what only training needed is taken off.
 
@@ -197,11 +194,6 @@ class WhiteboxTrainer(Trainer):
         if self._use_cache is not None:
             model.config.use_cache = self._use_cache
         return model
-
-    def _scores(self, prediction: EvalPrediction) -> dict[str, float]:
-        rows = torch.as_tensor(prediction.predictions, dtype=torch.float64)
-        found = self.task.summarise(rows, self.validation_split, self._config)
-        return {score.key: found[score.key] for score in self.task.scores}
 
 
 class _KeepPlace(TrainerCallback):
@@ -256,6 +248,8 @@ def _arguments(recipe: Recipe, checkpoints: Path, schedule: Schedule) -> Trainin
         dataloader_num_workers=train.workers,
         dataloader_pin_memory=torch.accelerator.is_available(),
         remove_unused_columns=False,
+        # Every parameter that learns has a part in every loss.
+        ddp_find_unused_parameters=False,
         # `RunBatches` begins at the right batch by itself.
         ignore_data_skip=True,
         report_to="none",
