@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from whitebox_transformers.report.canvas import MOST_IN_A_ROW, heading, literal
+from whitebox_transformers.report.canvas import even_columns, heading, literal
 from whitebox_transformers.report.object_figures import image_panels, over_image, shrunk
 from whitebox_transformers.segmentation.attention_masks import mass_mask
 from whitebox_transformers.segmentation.shapes import nearest_on_image
@@ -34,7 +34,7 @@ def draw_heads(
     """
     picture, _ = shrunk(image)
     titles = ["image", *(f"head {head}" for head in maps)]
-    columns = min(len(titles), MOST_IN_A_ROW)
+    columns = even_columns(len(titles))
     if mass is not None:
         # Beneath the maps if those fill one row.
         gap = [""] if len(titles) == columns else []

@@ -29,6 +29,12 @@ _STYLE = {
 }
 
 
+def even_columns(count: int) -> int:
+    """Columns for ``count`` panels in the fewest rows, filled as evenly as they can be."""
+    rows = math.ceil(count / MOST_IN_A_ROW)
+    return math.ceil(count / rows)
+
+
 def styled() -> AbstractContextManager[None]:
     """Within it, figures are drawn in the project's style.
 
