@@ -37,6 +37,7 @@ from whitebox_transformers.crate import (
     CrateMAEModel,
     CrateModel,
     fold,
+    quantize,
 )
 from whitebox_transformers.errors import UserError
 
@@ -69,4 +70,5 @@ __all__ = [
     "UserError",
     "__version__",
     "fold",
+    "quantize",
 ]

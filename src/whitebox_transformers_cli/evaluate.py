@@ -47,6 +47,9 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Where the score is written.")
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Folded and in eight-bit integers, on the CPU.")
+    ] = False,
 ) -> None:
     """Measure a finished run on one of its splits, or a language model on texts.
 
@@ -59,8 +62,11 @@ def evaluate(
     texts = [*(data or []), *(more_data or [])]
     if not texts:
         _refuse_without_data(context, stride, lambada, column, separator, join, out)
-        print_table(f"{run}, {split} split", ("measure", "value"), _scores_of_split(run, split))
+        title = f"{run}, {split} split" + (", int8" if int8 else "")
+        print_table(title, ("measure", "value"), _scores_of_split(run, split, int8))
         return
+    if int8:
+        raise typer.BadParameter("scores splits of runs; leave out --data", param_hint="--int8")
     from whitebox_transformers.evaluation.text_scores import evaluate_texts
 
     score = evaluate_texts(
@@ -97,12 +103,12 @@ def _refuse_without_data(*given: object) -> None:
             )
 
 
-def _scores_of_split(run: Path, split: str) -> list[tuple[str, str]]:
+def _scores_of_split(run: Path, split: str, int8: bool) -> list[tuple[str, str]]:
     from whitebox_transformers.evaluation.finished_run import evaluate as measure
     from whitebox_transformers.tasks import task_of
     from whitebox_transformers.training.run_folder import find_run, recipe_of
 
-    scores = measure(run, split)
+    scores = measure(run, split, int8)
     return task_of(recipe_of(find_run(run))).describe(scores)
 
 

@@ -53,6 +53,9 @@ def test_eval(run):
     result = wbt("eval", run)
     assert result.exit_code == 0, result.output
     assert "cross-entropy" in result.stdout
+    quantized = wbt("eval", run, "--int8")
+    assert quantized.exit_code == 0, quantized.output
+    assert "int8" in quantized.stdout
 
 
 def test_eval_of_a_split_that_does_not_exist(run):

@@ -112,7 +112,7 @@ def test_every_command_and_option_has_its_place(name):
         for option in parameter.opts
         if option.startswith("--") and option != "--help"
     ]
-    assert set(re.findall(r"--[a-z-]+", entry[1])) == set(options)
+    assert set(re.findall(r"--[a-z0-9-]+", entry[1])) == set(options)
 
 
 def test_recipe_of_the_tutorial_loads():

@@ -52,6 +52,7 @@ from .modeling_crate_mae import (
 from .modeling_vit_dino import ViTDinoForImageClassification, ViTDinoForPreTraining, ViTDinoModel
 from .outputs_text import CrateCausalLMOutput, CrateGPTModelOutput
 from .presets import BERT_PRESETS, GPT_PRESETS, MAE_PRESETS, PRESETS
+from .quantizing import quantize
 
 _IMAGE_CONFIGS = (CrateConfig, CrateMAEConfig, CrateDinoConfig, ViTDinoConfig)
 for _config in (*_IMAGE_CONFIGS, CrateGPTConfig, CrateBertConfig):
@@ -132,4 +133,5 @@ __all__ = [
     "ViTDinoForPreTraining",
     "ViTDinoModel",
     "fold",
+    "quantize",
 ]

@@ -3,7 +3,7 @@
 import copy
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 import torch
 from torch import nn
@@ -19,7 +19,11 @@ from .modeling_crate import (
     CratePreTrainedModel,
 )
 from .modeling_crate_gpt import CrateGPTForCausalLM
+from .modeling_family import FamilyPreTrainedModel
+from .modeling_self_distillation import SelfDistillation
 from .outputs_text import CrateCausalLMOutput
+
+Model = TypeVar("Model", bound=FamilyPreTrainedModel)
 
 HOW_TO_GO_ON = (
     "A folded model is for inference only: its matrices are products of the trained ones. "
@@ -34,14 +38,15 @@ class FoldedModelError(RuntimeError):
 class ForInferenceOnly(nn.Module):
     """What no folded model does, refused with the way on."""
 
-    def refuse(self, labels: torch.Tensor | None, kwargs: Mapping[str, Any]) -> None:
+    def refuse(self, kwargs: Mapping[str, Any]) -> None:
         """Refuse labels and requests to record, given to a call.
 
         Raises:
             FoldedModelError: There are any.
         """
-        if labels is not None:
-            raise FoldedModelError(f"labels were given to a folded model. {HOW_TO_GO_ON}")
+        for name in ("labels", "start_positions", "end_positions"):
+            if kwargs.get(name) is not None:
+                raise FoldedModelError(f"{name} were given to a folded model. {HOW_TO_GO_ON}")
         asked = sorted(key for key, on in kwargs.items() if key.startswith("output_") and on)
         if asked:
             raise FoldedModelError(f"{', '.join(asked)} asked of a folded model. {HOW_TO_GO_ON}")
@@ -94,7 +99,7 @@ class FoldedCrateForImageClassification(ForInferenceOnly, CratePreTrainedModel):
         Raises:
             FoldedModelError: Labels were given, or a recording was asked for.
         """
-        self.refuse(labels, kwargs)
+        self.refuse({"labels": labels, **kwargs})
         by_class_token = self.config.pooling == "cls"
         z = self.embeddings(pixel_values)
         mask = bidirectional_mask(self.config, z)
@@ -128,9 +133,39 @@ class FoldedCrateGPTForCausalLM(ForInferenceOnly, CrateGPTForCausalLM):  # pyrig
         self.eval()
 
     @functools.wraps(CrateGPTForCausalLM.forward)
-    def forward(self, *args, labels: torch.Tensor | None = None, **kwargs) -> CrateCausalLMOutput:
-        self.refuse(labels, kwargs)
+    def forward(self, *args, **kwargs) -> CrateCausalLMOutput:
+        self.refuse(kwargs)
         return super().forward(*args, **kwargs)
+
+
+@functools.cache
+def folded_class(kind: type[FamilyPreTrainedModel]) -> type[FamilyPreTrainedModel]:
+    """``kind`` for inference only; its layers are the same, with other steps in them."""
+
+    @functools.wraps(kind.forward)
+    def forward(self, *args, **kwargs):
+        self.refuse(kwargs)
+        return kind.forward(self, *args, **kwargs)
+
+    described = f"``{kind.__name__}`` folded by :func:`fold`: same outputs, inference only."
+    return type(
+        f"Folded{kind.__name__}",
+        (ForInferenceOnly, kind),
+        {"forward": forward, "__doc__": described, "__module__": __name__},
+    )
+
+
+def with_folded_steps(model: Model) -> Model:
+    """A copy of any model of the family whose layers take their steps folded."""
+    folded = copy.deepcopy(model)
+    folded.__class__ = cast(Any, folded_class)(type(model))
+    for layer in list(folded.modules()):
+        if isinstance(layer, CrateLayer):
+            # A decoder's layers have a configuration of their own.
+            config = None if layer.compress is None else layer.compress.mssa.config
+            layer.compress, layer.sparsify = folded_parts(layer, config)  # pyright: ignore[reportAttributeAccessIssue]
+    nn.Module.requires_grad_(folded, False)
+    return folded.eval()
 
 
 @overload
@@ -145,9 +180,16 @@ def fold(
 ) -> FoldedCrateGPTForCausalLM: ...
 
 
+@overload
+def fold(model: Model, dtype: torch.dtype | None = None) -> Model: ...  # pyright: ignore[reportOverlappingOverload]
+
+
 @torch.no_grad()
 def fold(model, dtype=None, skip_zeros=False):
-    """A copy of a classifier or a causal language model for inference: fewer products, same scores.
+    """A copy of a model for inference: fewer products, same outputs.
+
+    Every system folds: classifiers, masked autoencoders, encoders (of a DINO run the teacher's, as
+    ``CrateDinoModel``), backbones, and the language models with each of their heads.
 
     Args:
         model: The model; left unchanged.
@@ -161,7 +203,7 @@ def fold(model, dtype=None, skip_zeros=False):
 
     Raises:
         FoldedModelError: The model is folded already.
-        TypeError: Neither of the two.
+        TypeError: No model of the family, or a student and its teacher together.
         ValueError: ``skip_zeros`` of a model whose last representation has no exact zeros.
     """
     if isinstance(model, ForInferenceOnly):
@@ -172,10 +214,16 @@ def fold(model, dtype=None, skip_zeros=False):
         folded = FoldedCrateGPTForCausalLM(model, skip_zeros)
     elif isinstance(model, CrateForImageClassification):
         folded = FoldedCrateForImageClassification(model)
+    elif isinstance(model, SelfDistillation):
+        raise TypeError(
+            f"fold() was given {type(model).__name__}, a student and its teacher; fold the encoder "
+            f"that is kept: CrateDinoModel.from_pretrained(folder), or model.base_model."
+        )
+    elif isinstance(model, FamilyPreTrainedModel):
+        folded = with_folded_steps(model)
     else:
         raise TypeError(
-            f"fold() was given {type(model).__name__}; it folds CrateForImageClassification and "
-            f"CrateGPTForCausalLM."
+            f"fold() was given {type(model).__name__}; it folds the models of this library."
         )
     nn.Module.to(folded, model.device, dtype or model.dtype)
     return folded

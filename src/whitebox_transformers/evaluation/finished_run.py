@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from whitebox_transformers.crate import quantize
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.measuring import measure
 from whitebox_transformers.tasks import task_of
@@ -18,18 +19,20 @@ from whitebox_transformers.training.run_folder import find_run, recipe_of
 SPLITS = ("train", "validation", "test")
 
 
-def evaluate(run: str | Path, split: str = "test") -> dict[str, Any]:
+def evaluate(run: str | Path, split: str = "test", int8: bool = False) -> dict[str, Any]:
     """Measure a finished run on one of its splits, without augmentation.
 
     Args:
         run: Run folder.
         split: ``train``, ``validation`` or ``test``.
+        int8: Measure the model as :func:`..crate.quantizing.quantize` makes it, on the CPU.
 
     Returns:
         The scores of the run's task, e.g. ``accuracy`` and ``loss``.
 
     Raises:
-        UserError: No finished run there, an unknown split, or the data cannot be found.
+        UserError: No finished run there, an unknown split, the data cannot be found, or the
+            model does not quantise.
     """
     if split not in SPLITS:
         raise UserError(f"split {split!r} is not known; choose one of: {', '.join(SPLITS)}")
@@ -39,7 +42,21 @@ def evaluate(run: str | Path, split: str = "test") -> dict[str, Any]:
     chosen = {"train": data.train_plain, "validation": data.validation, "test": data.test}[split]
     if chosen is None:
         raise UserError(f"{run} has no {split} split; its recipe set nothing apart for it")
+    if int8:
+        model = quantized(model)
     return measure(task, model, chosen, recipe.train.batch_size, recipe.train.workers, split)
+
+
+def quantized(model: PreTrainedModel) -> PreTrainedModel:
+    """A model in int8 on the CPU.
+
+    Raises:
+        UserError: It is not of the family, or this PyTorch has no int8 products.
+    """
+    try:
+        return quantize(model.cpu())  # pyright: ignore[reportArgumentType]
+    except (TypeError, RuntimeError) as error:
+        raise UserError(f"int8: {error}") from error
 
 
 def load_run(run: str | Path) -> tuple[PreTrainedModel, Recipe]:

@@ -7,9 +7,10 @@ import copy
 import pytest
 import torch
 from tests.contract.tiny import VARIANTS, tiny_images, tiny_model
+from tests.contract.tiny_dino import tiny_dino
 from torch.utils.flop_counter import FlopCounterMode
 
-from whitebox_transformers.crate import CrateForImageClassification, CrateModel, fold
+from whitebox_transformers.crate import CrateForImageClassification, fold, quantize
 from whitebox_transformers.crate.folding import FoldedModelError
 
 
@@ -107,10 +108,13 @@ def test_anything_but_inference_is_refused_with_the_way_on(request_, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
-def test_only_classifiers_fold() -> None:
-    encoder: CrateModel = tiny_model().crate
-    with pytest.raises(TypeError, match="CrateModel.*CrateForImageClassification"):
-        fold(encoder)
+def test_what_does_not_fold_is_named() -> None:
+    with pytest.raises(TypeError, match="Linear; it folds the models of this library"):
+        fold(torch.nn.Linear(2, 2))
+    with pytest.raises(TypeError, match="student and its teacher.*CrateDinoModel"):
+        fold(tiny_dino())
+    with pytest.raises(ValueError, match=r"model on meta.*model\.cpu\(\)"):
+        quantize(tiny_model().to("meta"))
 
 
 def test_a_tuple_comes_back_where_it_is_asked_for() -> None:

@@ -186,8 +186,3 @@ def test_anything_but_inference_is_refused_with_the_way_on(request_, tmp_path, m
     with pytest.raises(FoldedModelError, match="inference only.*passed to fold"):
         ask(fold(tiny_gpt()), request_)
     assert not list(tmp_path.iterdir())
-
-
-def test_the_encoder_alone_does_not_fold() -> None:
-    with pytest.raises(TypeError, match=r"CrateGPTModel; it folds .* and CrateGPTForCausalLM\."):
-        fold(tiny_gpt().crate)
