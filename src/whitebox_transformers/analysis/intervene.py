@@ -168,11 +168,11 @@ class Step(Target):
 def intervene(model: nn.Module, *interventions: Intervention) -> Iterator[None]:
     """Run the model changed inside the block.
 
-    With gradient checkpointing, which runs layers again in the backward pass, call ``backward``
-    inside the block too.
+    A compiled model runs uncompiled inside the block. With gradient checkpointing, which runs
+    layers again in the backward pass, call ``backward`` inside the block too.
 
     Args:
-        model: Any model of the CRATE family, not folded, not compiled.
+        model: Any model of the CRATE family, not folded.
         interventions: ``Head``, ``Coefficient`` or ``Step``, with ``.zero()``, ``.scale(x)``,
             ``.set(x)`` or ``.apply(function)``.
 
@@ -182,6 +182,8 @@ def intervene(model: nn.Module, *interventions: Intervention) -> Iterator[None]:
     """
     taps = [change.target.tap(model, change.edit) for change in interventions]
     with ExitStack() as hooks:
+        # Compiled code does not look at hooks that came later.
+        hooks.enter_context(torch.compiler.set_stance("force_eager"))
         for module, hook in taps:
             hooks.callback(module.register_forward_hook(hook).remove)
         yield

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from whitebox_transformers.crate.block import Compress, CrateLayer, Sparsify
-from whitebox_transformers.crate.folding import FoldedCrateForImageClassification
+from whitebox_transformers.crate.folding import ForInferenceOnly
 from whitebox_transformers.crate.mssa import Subspaces, SubspaceStep
 from whitebox_transformers.errors import UserError
 
@@ -21,7 +22,7 @@ def white_box_layers(model: nn.Module) -> list[CrateLayer]:
     Raises:
         UserError: The model is folded, so that its layers no longer exist.
     """
-    if isinstance(model, FoldedCrateForImageClassification):
+    if isinstance(model, ForInferenceOnly):
         raise UserError(
             "this model is folded for inference and its layers cannot be inspected; "
             "inspect the model that was passed to fold(), which fold() left unchanged"
@@ -87,9 +88,10 @@ def checked_index(what: str, index: int, count: int) -> int:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode (no dropout) and no cache inside the block; as it was after it.
+    """Evaluation mode (no dropout), no cache, nothing compiled; as it was after the block.
 
-    Without a cache language models keep attention inside the documents packed into a sequence.
+    Without a cache language models keep attention inside the documents packed into a sequence;
+    compiled code does not see hooks that came after it.
     """
     training = [module for module in model.modules() if module.training]
     config = getattr(model, "config", None)
@@ -98,7 +100,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     if config is not None and caching:
         config.use_cache = False
     try:
-        yield
+        with torch.compiler.set_stance("force_eager"):
+            yield
     finally:
         if config is not None and caching:
             config.use_cache = caching

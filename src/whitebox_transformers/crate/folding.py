@@ -247,5 +247,6 @@ __all__ = [
     "FoldedCrateForImageClassification",
     "FoldedCrateGPTForCausalLM",
     "FoldedModelError",
+    "ForInferenceOnly",
     "fold",
 ]

@@ -1,6 +1,6 @@
 """What every model of the family shares: recording, attention implementations, saving."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -11,15 +11,13 @@ from transformers.utils.output_capturing import OutputRecorder
 from .attention import AttentionMap
 from .block import CrateLayer, RecordZ, RecordZHalf
 from .dictionary import DictionaryBlock
+from .model_mixin import ModelMixin
 from .mssa import FixedOutput
 from .tssa import TokenStatistics
 from .window import Window
 
-# The class below stands in front of a ``PreTrainedModel``, which a type checker has to know.
-_Model = PreTrainedModel if TYPE_CHECKING else object
 
-
-class RemoteFamily(_Model):
+class RemoteFamily(ModelMixin):
     """Saving, in front of a ``PreTrainedModel``, so that a folder also loads as remote code."""
 
     # Where remote code finds each Auto class; a folder saved from any of them loads as every other.

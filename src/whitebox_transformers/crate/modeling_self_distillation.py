@@ -6,15 +6,14 @@ views.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from .bounds import check_finite
+from .model_mixin import ModelMixin
 from .self_distillation import (
     Centre,
     DistillationHead,
@@ -57,11 +56,8 @@ class SelfDistillationOutput(ModelOutput):
 # What only training needs of a stored model; ``AutoModel`` and the classifiers leave it.
 TRAINING_ONLY = [r"^student\.", r"^student_head\.", r"^head\.", r"^centre\."]
 
-# The class below stands in front of a ``PreTrainedModel``, which a type checker has to know.
-_Model = PreTrainedModel if TYPE_CHECKING else object
 
-
-class SelfDistillation(_Model):
+class SelfDistillation(ModelMixin):
     """What a ``...ForPreTraining`` class adds to its backbone's ``PreTrainedModel``.
 
     The teacher bears the base model's name, since it is what is kept: ``AutoModel`` and the

@@ -95,5 +95,5 @@ def file_as_read(path: str | Path, processor: CrateImageProcessor) -> torch.Tens
         BadImage: It cannot be used.
     """
     record = Record(str(path), -1, Path(path).expanduser())
-    image = decode(record, processor.prepare, DataConfig.max_pixels)
+    image = decode(record, processor.prepare, DataConfig.max_pixels, limit=None)
     return processor(images=[image], return_tensors="pt")["pixel_values"]

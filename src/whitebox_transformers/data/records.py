@@ -54,7 +54,7 @@ def decode(
     record: Record,
     prepare: Callable[[Image], Image],
     max_pixels: int,
-    limit: str = "data.max_pixels",
+    limit: str | None = "data.max_pixels",
 ) -> Image:
     """Read, decode in full and ``prepare`` an image.
 
@@ -62,7 +62,7 @@ def decode(
         record: Where it lies.
         prepare: What is done to it, e.g. to its channels.
         max_pixels: The most that are decoded.
-        limit: What people call this limit.
+        limit: By what people raise it; ``None`` where they cannot.
 
     Raises:
         BadImage: It cannot be read, is no image, is truncated or corrupt, or has more than
@@ -75,8 +75,8 @@ def decode(
             image = pil.open(io.BytesIO(_encoded(image)))
         if image.width * image.height > max_pixels:
             raise ValueError(
-                f"{image.width} x {image.height} pixels are more than {limit}={max_pixels}; "
-                "scale it down or raise the limit"
+                f"{image.width} x {image.height} pixels are more than the limit {max_pixels}; "
+                f"scale it down{f' or raise {limit}' if limit else ''}"
             )
         image.load()
         return prepare(image)

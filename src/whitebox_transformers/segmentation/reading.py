@@ -116,13 +116,13 @@ def read_image(path: Path, encoder: ImageEncoder, reading: Reading) -> ImageRead
         return to_channels(upright(image), encoder.channels)
 
     record = Record(str(path), -1, path)
-    image = decode(record, prepare, reading.max_pixels, "the limit --max-pixels")
+    image = decode(record, prepare, reading.max_pixels, "--max-pixels")
     long, short = max(image.size), min(image.size)
     if long > reading.longest * short:
         raise BadImage(
             str(path),
             f"{image.width} x {image.height} pixels are longer than {reading.longest:g} to 1; "
-            "cut it into pieces or raise the limit --longest",
+            "cut it into pieces or raise --longest",
         )
     return as_read(path, image, encoder, reading)
 

@@ -91,7 +91,7 @@ class MaskFolder:
         path = self.files.get(image.stem)
         if path is None:
             raise Fault(str(image), f"no mask called {image.stem} in {self.folder}")
-        mask = decode(Record(str(path), -1, path), lambda image: image, MOST_PIXELS, "the limit")
+        mask = decode(Record(str(path), -1, path), lambda image: image, MOST_PIXELS, limit=None)
         if (mask.height, mask.width) != size:
             raise Fault(
                 str(path),

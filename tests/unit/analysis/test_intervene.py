@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.unit.analysis.tiny import images, tiny_crate, tiny_vit
+from tests.unit.analysis.tiny_text import tiny_crate_gpt
 
 from whitebox_transformers import CrateBackbone, fold
-from whitebox_transformers.analysis import Coefficient, Head, Step, intervene
+from whitebox_transformers.analysis import Coefficient, Head, Step, intervene, measure
 from whitebox_transformers.errors import UserError
 
 
@@ -189,10 +190,26 @@ def test_values_that_do_not_fit_are_named() -> None:
             logits(model, images(2))
 
 
+def test_a_compiled_model_is_changed_and_measured_as_the_plain_one() -> None:
+    model = tiny_crate()
+    compiled, x = torch.compile(model, backend="eager"), images(2)
+    plain = logits(compiled, x)  # compiled now, when there are no hooks
+    with intervene(model, Head(0, 0).zero()):
+        expected = logits(model, x)
+        assert torch.equal(logits(compiled, x), expected)
+    with intervene(compiled, Head(0, 0).zero()):
+        assert torch.equal(logits(compiled, x), expected)
+    assert not torch.equal(expected, plain)
+    curves = [measure(one, [x], ["nonzero-share"]).curves for one in (model, compiled)]
+    assert curves[0]["nonzero-share"].mean == curves[1]["nonzero-share"].mean
+    assert torch.equal(logits(compiled, x), plain)
+
+
 @pytest.mark.parametrize(
     ("make", "intervention", "message"),
     [
         (lambda: fold(tiny_crate()), Head(0, 0).zero(), "folded"),
+        (lambda: fold(tiny_crate_gpt()), Head(0, 0).zero(), "folded"),
         (tiny_vit, Head(0, 0).zero(), "ViTForImageClassification has no CRATE layers"),
         (
             lambda: tiny_crate(compression="none"),

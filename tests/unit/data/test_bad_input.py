@@ -56,7 +56,11 @@ def floating(path):
         (text, "x.jpg", "not an image"),
         (nothing, "x.png", "0 bytes"),
         (broken_link, "x.png", "No such file"),
-        (huge, "x.png", "10000 x 9000 pixels are more than data.max_pixels=80000000"),
+        (
+            huge,
+            "x.png",
+            "10000 x 9000 pixels are more than the limit 80000000; scale it down or raise data.",
+        ),
         (floating, "x.tif", "32-bit floats"),
     ],
 )

@@ -72,7 +72,7 @@ def test_limits_name_the_image_and_the_mend(encoder, tmp_path) -> None:
     with pytest.raises(Fault, match=r"long\.png: 300 x 20 .* cut it into pieces or raise"):
         read_image(panorama, encoder, Reading(16))
     assert read_image(panorama, encoder, Reading(16, longest=20)).read == (16, 16)
-    with pytest.raises(Fault, match=r"--max-pixels=5000; scale it down"):
+    with pytest.raises(Fault, match=r"limit 5000; scale it down or raise --max-pixels"):
         read_image(panorama, encoder, Reading(16, max_pixels=5000, longest=20))
 
 
