@@ -47,8 +47,7 @@ def generate(
     """Continue one or more texts with a causal language model.
 
     A single text is written as it is made; several, of any lengths, go on together and are written
-    one after another. An empty prompt starts from the token that begins texts, if the tokenizer has
-    one.
+    one after another. What looks like a special token in a prompt, such as <|endoftext|>, is one.
     """
     import secrets
 

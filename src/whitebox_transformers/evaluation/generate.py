@@ -80,8 +80,8 @@ def prepare_prompt(
 ) -> Prompt:
     """Tokens of a prompt, checked against the model's context.
 
-    The tokenizer's opening tokens come first. An empty prompt begins with the token that begins
-    or ends texts, if the tokenizer has one.
+    The tokenizer's opening tokens come first. What looks like a special token in the prompt is
+    one, so that a text may begin anew after a ``<|endoftext|>``.
 
     Args:
         language: A causal language model.
@@ -90,8 +90,7 @@ def prepare_prompt(
         truncate: Drop the left end of a prompt that does not fit.
 
     Raises:
-        UserError: A masked model, an empty prompt without a token to begin with, or a prompt and
-            new tokens beyond the context.
+        UserError: A masked model, an empty prompt, or a prompt and new tokens beyond the context.
     """
     if language.kind == "masked":
         raise UserError(
@@ -101,7 +100,9 @@ def prepare_prompt(
     if new_tokens is not None and new_tokens < 1:
         raise UserError(f"{new_tokens} tokens were asked for; expected at least 1")
     numbers = encoding_of(language.tokenizer, text, special=True)["input_ids"]
-    tokens = [*language.opening, *numbers] or _beginning(language)
+    if not numbers:
+        raise UserError(_empty(language))
+    tokens = [*language.opening, *numbers]
     longest = language.context
     if longest is None:
         return Prompt(torch.tensor([tokens]), new_tokens or TOKENS)
@@ -184,16 +185,13 @@ def generate_batch(
     return [str(tokenizer.decode(row[length:], skip_special_tokens=True)) for row in made]
 
 
-def _beginning(language: LanguageModel) -> list[int]:
-    """The token that an empty prompt begins with."""
+def _empty(language: LanguageModel) -> str:
+    """That a prompt is empty, and how to begin from nothing where that can be done."""
     tokenizer = language.tokenizer
-    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
-        if isinstance(token, int):
-            return [token]
-    raise UserError(
-        f"the prompt is empty, and the tokenizer of {language.name} has no token that begins or "
-        "ends a text to start from; give some text"
-    )
+    named = (tokenizer.bos_token, tokenizer.eos_token)
+    begins = next((token for token in named if isinstance(token, str)), None)
+    mend = f", or {begins!r} alone to begin a text from nothing" if begins else ""
+    return f"the prompt is empty; give at least one token{mend}"
 
 
 def _too_long(language: LanguageModel, found: int, new_tokens: int | None, longest: int) -> str:

@@ -93,14 +93,17 @@ def test_prompts_fit_with_what_follows_them():
         prepare_prompt(language, words, 16, truncate=True)
 
 
-def test_an_empty_prompt_begins_with_a_token_that_begins_or_ends_texts():
-    with pytest.raises(UserError, match="prompt is empty"):
+def test_an_empty_prompt_is_refused_and_a_token_that_begins_or_ends_texts_will_do():
+    with pytest.raises(UserError, match=r"prompt is empty; give at least one token$"):
         prepare_prompt(tiny_gpt2(), "")
     for options in ({"bos_token": "[CLS]", "eos_token": "[SEP]"}, {"eos_token": "[CLS]"}):
-        prompt = prepare_prompt(tiny_gpt2(byte_level(**options)), "")
-        assert prompt.tokens.tolist() == [[1]]
+        language = tiny_gpt2(byte_level(**options))
+        with pytest.raises(UserError, match=r"empty; give .* or '\[CLS\]' alone"):
+            prepare_prompt(language, "")
+        assert prepare_prompt(language, "[CLS]").tokens.tolist() == [[1]]
     opened = tiny_gpt2(framed(byte_level(), "<s> $A"))
-    assert prepare_prompt(opened, "").tokens.tolist() == [[0]]
+    with pytest.raises(UserError, match="prompt is empty"):
+        prepare_prompt(opened, "")
     assert prepare_prompt(opened, "the").tokens[0, 0] == 0
 
 
