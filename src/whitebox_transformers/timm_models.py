@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from whitebox_transformers.crate import PRESETS, CrateConfig, CrateForImageClassification
 from whitebox_transformers.extras import require
+from whitebox_transformers.training.recompute import recompute_layers
 
 require("timm", extra="timm")
 
@@ -176,9 +177,7 @@ class TimmCrate(nn.Module):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute layers in the backward pass instead of storing them."""
-        renamed = hasattr(self.crate, "activation_checkpointing_enable")  # transformers 5.23
-        what = "activation_checkpointing" if renamed else "gradient_checkpointing"
-        getattr(self.crate, f"{what}_{'enable' if enable else 'disable'}")()
+        recompute_layers(self.crate, enable)
 
     def no_weight_decay(self) -> set[str]:
         """Parameters that timm's optimisers leave undecayed besides norms and biases."""

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 class OneLineErrors(TyperGroup):
@@ -29,7 +30,11 @@ class OneLineErrors(TyperGroup):
             if line is None:
                 raise
             _say(line)
-            raise typer.Exit(WRONG_INPUT) from error
+            raise typer.Exit(TERMINATED if _is_termination(error) else WRONG_INPUT) from error
+
+
+def _is_termination(error: Exception) -> bool:
+    return type(error).__name__ == "Terminated"
 
 
 def _mendable(error: Exception) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,16 +13,40 @@ from whitebox_transformers.data.protocol import AddressedSplit, Split, StreamedS
 from whitebox_transformers.data.sampler import EpochSampler
 from whitebox_transformers.errors import UserError
 
+LAST_SECONDS = 60
+"""How long a worker goes on after SIGTERM."""
+
 
 class BatchLoader(DataLoader):
-    """A loader that passes on a worker's ``UserError`` without the worker's traceback."""
+    """A loader that passes on a worker's ``UserError`` without the worker's traceback.
+
+    Its workers survive SIGTERM for a while: batch systems send it to every process of a job, and
+    the step in which it comes is to be finished.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, worker_init_fn=_live_on, **options)
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        batches = super().__iter__()
         try:
-            yield from super().__iter__()
+            yield from batches
         except UserError as error:
             message = str(error).rpartition(f"{UserError.__name__}: ")[2].strip()
             raise UserError(message) from error
+        except (OSError, EOFError) as error:
+            # A worker that dies while it hands over a batch is met as a broken pipe.
+            for worker in getattr(batches, "_workers", []):
+                worker.join(1)
+                if worker.exitcode:
+                    raise RuntimeError(
+                        f"DataLoader worker (pid {worker.pid}) ended with status {worker.exitcode}"
+                    ) from error
+            raise
+
+
+def _live_on(worker: int) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(LAST_SECONDS))
 
 
 class RankBatches(Sampler[list[tuple[int, int]]]):

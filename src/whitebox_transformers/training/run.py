@@ -28,6 +28,7 @@ from whitebox_transformers.training.families import trainable_parameters
 from whitebox_transformers.training.files import read_json, read_weights, write_json, write_text
 from whitebox_transformers.training.keepsakes import KeepAtSteps, KeepBest
 from whitebox_transformers.training.lock import alone_in
+from whitebox_transformers.training.machine_faults import told_plainly
 from whitebox_transformers.training.model_card import model_card
 from whitebox_transformers.training.optimizer import check_optimizer
 from whitebox_transformers.training.processes import (
@@ -85,7 +86,9 @@ def train(
 
     Raises:
         UserError: The data or the model cannot be used, the folder holds something else or is in
-            use by another process, or the loss stops being a number.
+            use by another process, the loss stops being a number, or the machine lacks memory,
+            room on its disk or a data worker.
+        Terminated: SIGTERM came; a checkpoint is written.
     """
     join(cpu=recipe.train.device == "cpu")
     folder = RunFolder(Path(run_dir).expanduser() if run_dir else recipe.folder)
@@ -129,7 +132,10 @@ def _carry_out(recipe: Recipe, folder: RunFolder, callbacks: list[TrainerCallbac
     for callback in callbacks:
         trainer.add_callback(callback)
     # The screen belongs to the run's own line.
-    with without_bars():
+    with (
+        without_bars(),
+        told_plainly(recipe, folder.checkpoints, lambda: trainer.state.global_step),
+    ):
         _fit(trainer, latest)
         _finish(recipe, folder, trainer, data, preprocessor, clock)
 
@@ -156,6 +162,7 @@ def _make_trainer(
         # Entries of steps that will be repeated are taken back.
         writer = SummaryWriter(folder.tensorboard, purge_step=latest.step if latest else 0)
         trainer.add_callback(TensorBoardCallback(writer))
+    trainer.add_callback(trainer.stop)
     clock = SealCheckpoints(folder.checkpoints, recipe.train.checkpoints, latest)
     trainer.add_callback(clock)
     return trainer, clock
@@ -168,7 +175,8 @@ def _fit(trainer: WhiteboxTrainer, latest: Checkpoint | None) -> None:
         trainer.state = TrainerState.load_from_json(str(latest.path / "trainer_state.json"))
         return
     try:
-        trainer.train(resume_from_checkpoint=str(latest.path) if latest else None)
+        with trainer.stop.listening():
+            trainer.train(resume_from_checkpoint=str(latest.path) if latest else None)
     finally:
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, ProgressLine):

@@ -20,6 +20,7 @@ FREE_KEYS = {
     "against",
     "against_train",
     "train.workers",
+    "train.recompute",
     "train.log_every",
     "train.checkpoint_every",
     "train.checkpoints",

@@ -91,6 +91,10 @@ class TrainConfig:
     bf16: bool = False
     """Autocast to bfloat16; weights and optimiser stay in float32."""
 
+    recompute: bool = False
+    """Keep of each layer its input alone and compute the layer again in the backward pass: far less
+    memory for the time of one more forward pass. Never changes a result."""
+
     device: Literal["auto", "cpu"] = "auto"
     """``auto``: a GPU if there is one."""
 

@@ -20,17 +20,19 @@ from transformers import (
 from whitebox_transformers.analysis.padding import real_tokens
 from whitebox_transformers.data.protocol import Split
 from whitebox_transformers.data.seeding import seed_of
-from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.measuring import measure
 from whitebox_transformers.tasks import task_of
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.batches import Position, RunBatches
+from whitebox_transformers.training.blow_up import bad_loss, check_gradients
 from whitebox_transformers.training.optimizer import decaying_parameters, optimizer_class
 from whitebox_transformers.training.processes import world_size
 from whitebox_transformers.training.rate_monitor import RateMonitor
 from whitebox_transformers.training.rate_penalty import RatePenalty, learning_layers
+from whitebox_transformers.training.recompute import recompute_layers
 from whitebox_transformers.training.schedule import Schedule
 from whitebox_transformers.training.settings import TrainConfig
+from whitebox_transformers.training.stopping import StopOnSignal
 
 
 class WhiteboxTrainer(Trainer):
@@ -80,6 +82,9 @@ class WhiteboxTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self.remove_callback(ProgressCallback)
         self.add_callback(_KeepPlace(self))
+        self.stop = StopOnSignal()
+        if recipe.train.recompute:
+            recompute_layers(model)
         weight, every = recipe.train.rate_penalty.weight, recipe.train.monitor_rates
         self.penalty = (
             RatePenalty(recipe.train.rate_penalty, model, recipe.seed) if weight else None
@@ -153,19 +158,18 @@ class WhiteboxTrainer(Trainer):
         """One piece of a batch, under its own seed.
 
         Raises:
-            UserError: The loss is not a finite number.
+            UserError: Loss or gradient is not finite; names the layer where that began.
         """
         step = self.state.global_step
         place = (step, self._piece, self.args.process_index)
         torch.manual_seed(seed_of("dropout", self.recipe.seed, *place))
         self._piece += 1
         loss = super().training_step(model, inputs, num_items_in_batch)
+        rate = self.recipe.train.learning_rate
         if not math.isfinite(loss.item()):
-            raise UserError(
-                f"loss is {loss.item()} at step {step + 1}: lower train.learning_rate "
-                f"({self.recipe.train.learning_rate}), lengthen train.warmup or set train.clip; "
-                "checkpoints up to this step are intact"
-            )
+            raise bad_loss(loss.item(), step + 1, rate, self.model, self._prepare_inputs(inputs))
+        if self.accelerator.sync_gradients:
+            check_gradients(self.model, step + 1, rate)
         return loss
 
     def compute_loss(
