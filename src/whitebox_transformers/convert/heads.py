@@ -39,7 +39,7 @@ CONSTRUCTORS = (
             p["num_attention_heads"],
         )
         for name, p in MAE_PRESETS.items()
-        if "mask_tokens" not in p
+        if not name.endswith(("-efficient", "-successor"))  # not the authors'
     }
 )
 MODEL_FIELDS = ("arch", "model")

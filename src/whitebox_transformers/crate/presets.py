@@ -18,16 +18,20 @@ ALPHA = OVERCOMPLETE | {
     "synthesis": "separate",
     "ista_residual": True,
 }
-# What helps a causal block whose query is its key; docs/mathematics.md says which step each is.
-CAUSAL_HELP = {
-    "position_embedding_type": "rotary",
-    "window": 3,
-    "window_at": "both",
-    "final_norm": True,
+# Longer steps that stay steps on the objective: MSSA's starts where its gradient was taken, and
+# rotations as dictionaries bear five times the published eta. docs/mathematics.md says more.
+LONGER_STEPS = {
     "mssa_skip": "normed",
     "dictionary_init": "orthogonal",
     "step_size": 0.5,
     "threshold": 0.02,
+}
+# What helps a causal block whose query is its key besides.
+CAUSAL_HELP = LONGER_STEPS | {
+    "position_embedding_type": "rotary",
+    "window": 3,
+    "window_at": "both",
+    "final_norm": True,
 }
 # ToST's language model: GPT-2 with token statistics in place of attention. Its LayerScale is left
 # out, a factor per coordinate that the output matrices hold.
@@ -51,9 +55,13 @@ def _crate_alpha(width: int, depth: int, heads: int, patch: int) -> dict:
 
 
 def _crate_mae(width: int, depth: int, heads: int) -> dict[str, dict]:
-    """A size in both flows: the authors' with mask tokens in the encoder, and the efficient one."""
+    """A size in the authors' flow, in the efficient one, and with the longer steps."""
     size = _size(width, depth, heads)
-    return {"": size, "-efficient": size | {"mask_tokens": "decoder"}}
+    return {
+        "": size,
+        "-efficient": size | {"mask_tokens": "decoder"},
+        "-successor": size | LONGER_STEPS,
+    }
 
 
 def _crate_gpt(width: int, depth: int, heads: int) -> dict:
@@ -96,15 +104,16 @@ PRESETS: dict[str, dict] = {
 
 # CRATE-MAE: arXiv 2404.02446 and the authors' code; the decoder is as deep as the encoder.
 # efficient: not published; the encoder sees the visible patches alone, as in MAE.
+# successor: not published; the authors' flow with the changes found here to reconstruct best.
 MAE_PRESETS: dict[str, dict] = {
-    f"crate-mae-{name}{flow}": size
+    f"crate-mae-{name}{variant}": size
     for name, shape in (
         ("tiny", (384, 12, 6)),
         ("small", (576, 12, 12)),
         ("base", (768, 12, 12)),
         ("large", (1024, 24, 16)),
     )
-    for flow, size in _crate_mae(*shape).items()
+    for variant, size in _crate_mae(*shape).items()
 }
 
 # CRATE-GPT: arXiv 2311.13110 and the authors' code, whose sizes are GPT-2's.

@@ -26,8 +26,8 @@ PUBLISHED = {
 @pytest.mark.parametrize("size", PUBLISHED)
 def test_presets_have_the_published_number_of_parameters(size):
     total, trained = PUBLISHED[size]
-    for flow in ("", "-efficient"):
-        config = CrateMAEConfig.from_preset(f"crate-mae-{size}{flow}")
+    for variant in ("", "-efficient", "-successor"):
+        config = CrateMAEConfig.from_preset(f"crate-mae-{size}{variant}")
         with torch.device("meta"):
             model = CrateMAEForPreTraining(config)
         width = config.hidden_size
