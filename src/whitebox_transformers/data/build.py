@@ -160,13 +160,33 @@ def _class_names(sources: Splits, names: list[str] | None, data: DataConfig) -> 
                 f"{data.path} does not tell its class names, and a stream cannot be searched for "
                 f"them; list them in data.labels"
             )
-        labels = cast(ImageSource, sources["train"]).labels
-        names = [str(label) for label in range(int(labels.max()) + 1)]
+        names = _numbers(cast(ImageSource, sources["train"]), data)
     if len(names) < 2 and data.labelled:
         raise UserError(
             f"{data.path} has {len(names)} class ({', '.join(names)}); a classifier needs two"
         )
     return names
+
+
+def _numbers(source: ImageSource, data: DataConfig) -> list[str]:
+    """The class numbers of images whose classes have no names: up to the largest that is found.
+
+    Raises:
+        UserError: Numbers below the largest are missing, as they are where one label is damaged.
+    """
+    present = source.labels[source.labels >= 0].unique(sorted=True)
+    if not len(present):
+        return []
+    low, high = int(present[0]), int(present[-1])
+    if len(present) <= high - low:
+        row = int(source.labels.argmax())
+        after = int(present[present.diff().gt(1).nonzero()[-1]])
+        raise UserError(
+            f"{data.path} does not tell its class names, and no training image is of class "
+            f"{after + 1}, though one is of {high}: {source.record(row).name}; correct the labels, "
+            f"or list the names of all classes in data.labels"
+        )
+    return [str(label) for label in range(high + 1)]
 
 
 def _carved_streams(sources: dict[str, RecordStream], data: DataConfig) -> dict[str, RecordStream]:

@@ -54,7 +54,7 @@ def draw(exploration: Exploration) -> str:
     curves = "".join(
         f'<figure class="followed" data-measure="{key}"><figcaption>{to_html(title)}</figcaption>'
         f'<svg viewBox="0 0 240 96" role="img" aria-label="{key} by layer"></svg>'
-        "<output></output></figure>"
+        "<output></output><small></small></figure>"
         for key, title in FOLLOWED.items()
         if key in exploration.samples[0].curves
     )

@@ -152,6 +152,18 @@ def test_a_label_out_of_range(tmp_path, label, shown):
     assert f"{file} row 3: label {shown} is not in 0..1" in str(caught.value)
 
 
+def test_a_label_far_from_the_others_without_class_names(tmp_path):
+    images, labels = [encoded(seed) for seed in range(10)], [1, 2] * 5
+    config = DataConfig(source="parquet", path=str(tmp_path))
+    write_parquet(tmp_path / "train.parquet", images, labels)
+    assert build(config).labels == ["0", "1", "2"]  # counted from 1
+    labels[3] = 2**31
+    file = write_parquet(tmp_path / "train.parquet", images, labels)
+    expected = rf"no training image is of class 3, though one is of {2**31}: {file} row 3"
+    with pytest.raises(UserError, match=expected):
+        build(config)
+
+
 def test_broken_rows_are_named(tmp_path):
     images = [encoded(seed) for seed in range(20)]
     images[4], images[17] = images[4][:40], None

@@ -155,8 +155,8 @@
       const line = values.map((value, at) => `${at ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join("");
       figure.querySelector("svg").innerHTML =
         `<path d="${line}"/><path class="now" d="M${x(layer - 1)} 8V90"/>` +
-        `<circle class="role-train" cx="${x(layer - 1)}" cy="${y(values[layer - 1])}" r="4" style="--line:var(--train)"/>` +
-        `<text x="6" y="95">${short(low)} to ${short(high)}</text>`;
+        `<circle class="role-train" cx="${x(layer - 1)}" cy="${y(values[layer - 1])}" r="4" style="--line:var(--train)"/>`;
+      figure.querySelector("small").textContent = `${short(low)} to ${short(high)}`;
       figure.querySelector("output").value = short(values[layer - 1]);
     });
   }
