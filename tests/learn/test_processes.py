@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,10 @@ import torch
 from safetensors.torch import load_file
 from tests.learn.ranks import together
 from tests.learn.recipe_kinds import recipe_kinds, write_data
+from tests.learn.tiny_run import tiny_recipe
+from transformers import TrainerCallback
 
+from whitebox_transformers.errors import UserError
 from whitebox_transformers.training.run import train
 
 pytestmark = pytest.mark.learn
@@ -50,3 +55,40 @@ def test_two_processes_learn_what_one_learns(runs, kind):
                 assert two[split][key] == value, key
             elif isinstance(value, float):
                 assert two[split][key] == pytest.approx(value, rel=1e-4, abs=1e-5), key
+
+
+class Signal(TrainerCallback):
+    """Sends the second of two processes a signal after a step."""
+
+    def __init__(self, number, step):
+        self.number, self.step = number, step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if args.process_index == 1 and state.global_step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def train_with(signal_and_step: tuple[int, int] | None, folder: Path, said: Path) -> None:
+    """A run with dropout and mixup; what ends it is written down by each process."""
+    try:
+        train(tiny_recipe(), folder, [Signal(*signal_and_step)] if signal_and_step else [])
+    except UserError as error:
+        (said.parent / f"{said.name}-{os.environ['RANK']}").write_text(str(error))
+        raise SystemExit(3) from error
+
+
+def test_a_killed_process_ends_the_others_and_a_restart_goes_on(tmp_path):
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    assert together(train_with, None, whole, tmp_path / "nothing") == [0, 0]
+    assert together(train_with, (signal.SIGKILL, 4), run, tmp_path / "killed") == [3, -9]
+    said = (tmp_path / "killed-0").read_text()
+    assert "another process of the run ended" in said
+    assert "checkpoint-3 is intact" in said
+    # It is enough that one is told to end: all stop after the same step, with a checkpoint.
+    assert together(train_with, (signal.SIGTERM, 7), run, tmp_path / "ended") == [3, 3]
+    endings = {(tmp_path / f"ended-{rank}").read_text() for rank in range(2)}
+    assert len(endings) == 1
+    assert "SIGTERM after step 8, with a checkpoint" in endings.pop()
+    assert together(train_with, None, run, tmp_path / "nothing") == [0, 0]
+    first, second = (load_file(folder / "model.safetensors") for folder in (run, whole))
+    assert all(torch.equal(first[name], value) for name, value in second.items())

@@ -28,7 +28,7 @@ NO_MEMORY_WORDS = re.compile("can't allocate memory|not enough memory|out of mem
 
 @contextmanager
 def told_plainly(recipe: Recipe, checkpoints: Path, step: Callable[[], int]) -> Iterator[None]:
-    """Turn a full disk, a lack of memory and the death of a data worker into one line.
+    """Turn a full disk, a lack of memory and the death of another process into one line.
 
     Args:
         recipe: The run.
@@ -70,6 +70,11 @@ def _told(error: Exception, recipe: Recipe, folder: Path) -> tuple[str, str] | N
             f"train.recompute=true (is {str(train.recompute).lower()}) stores less and goes on "
             f"from there; a larger train.accumulate (is {train.accumulate}, of "
             f"train.batch_size={train.batch_size}) makes smaller pieces, in a new run",
+        )
+    if isinstance(error, torch.distributed.DistError) or "gloo" in text:
+        return (
+            "another process of the run ended, or cannot be reached,",
+            "its own last line says why; when that is mended, the same command goes on",
         )
     if "DataLoader worker" in text:
         return (
