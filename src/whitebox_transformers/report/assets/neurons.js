@@ -36,7 +36,7 @@
     }
   }
   function open() {
-    const target = location.hash && document.getElementById(location.hash.slice(1));
+    const target = document.getElementById(location.hash.slice(1));
     if (target?.matches(".neuron")) {
       target.open = true;
       target.scrollIntoView();
