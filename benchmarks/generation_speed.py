@@ -1,6 +1,6 @@
 """Tokens per second of CRATE-GPT, folded and not, against Hugging Face's GPT-2 of the same width.
 
-    python -m benchmarks.generation_speed                     # the recorded CPU table
+    wbt bench generation
 
 Every model goes on, greedily and by Hugging Face's ``generate``, from a context that is in its
 cache already. One token at a time is bound by how fast weights are read; hence the rate at which
@@ -9,35 +9,43 @@ the machine reads a matrix of the folded model's bytes. Quote the ratios, not th
 
 from __future__ import annotations
 
-import argparse
 import copy
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from transformers import Cache, DynamicCache, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from benchmarks.records import write_result
 from benchmarks.timing import Timing, interleave, ratio_row, time_rows
-from whitebox_transformers import fold
+from whitebox_transformers import fold, quantize
 from whitebox_transformers.crate import CrateGPTConfig, CrateGPTForCausalLM
 from whitebox_transformers.crate.cache_name import named
+from whitebox_transformers.crate.presets import GPT_PRESETS
 
 BLACK_BOX, FOLDED = "gpt2", "crate-gpt folded"
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="crate-gpt-base")
-    parser.add_argument("--beside", default="crate-gpt-successor-base", help="a second preset")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--contexts", type=int, nargs="+", default=[32, 896], help="tokens read")
-    parser.add_argument("--tokens", type=int, default=16, help="tokens written in a call")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument("--out", type=Path, help="JSON file instead of the recorded one")
-    return parser.parse_args()
+@dataclass(frozen=True)
+class Settings:
+    """What is measured; every field is a key of the command line."""
+
+    preset: str = "crate-gpt-base"
+    beside: str = "crate-gpt-successor-base"
+    batches: tuple[int, ...] = (1, 16)
+    contexts: tuple[int, ...] = (32, 896)
+    """Tokens read."""
+    tokens: int = 16
+    """Tokens written in a call."""
+    rounds: int = 5
+    device: str = "cpu"
+    threads: int = 2
+
+    choices = {"preset": tuple(GPT_PRESETS), "beside": tuple(GPT_PRESETS)}
+
+    @property
+    def record(self) -> str:
+        """Name of the file in ``benchmarks/results``."""
+        return f"generation_speed_{self.device}"
 
 
 def models(preset: str, beside: str) -> dict[str, PreTrainedModel]:
@@ -155,24 +163,18 @@ def one_table(contenders, batch: int, context: int, options, device) -> list[dic
     return rows
 
 
-def main() -> None:
-    options = arguments()
-    device = torch.device(options.device)
-    torch.set_num_threads(options.threads)
+def measure(settings: Settings) -> list[dict]:
+    """Rows of every batch size and length of context."""
+    device = torch.device(settings.device)
     contenders = {
-        name: model.to(device) for name, model in models(options.preset, options.beside).items()
+        name: model.to(device) for name, model in models(settings.preset, settings.beside).items()
     }
+    if device.type == "cpu":
+        # Made of the model that the folded one is made of; what it costs is not what it says.
+        contenders["crate-gpt int8"] = quantize(contenders["crate-gpt"])
+        contenders["crate-gpt folded bfloat16"] = fold(contenders["crate-gpt"], torch.bfloat16)
     rows = []
-    for batch in options.batches:
-        for context in options.contexts:
-            rows += one_table(contenders, batch, context, options, device)
-    settings = {key: str(value) for key, value in vars(options).items() if key != "out"}
-    settings |= {"dtype": "torch.float32", "cpu": torch.backends.cpu.get_cpu_capability()}
-    path = write_result(f"generation_speed_{device.type}", settings, rows, options.out)
-    for row in rows:
-        print(row)
-    print(path)
-
-
-if __name__ == "__main__":
-    main()
+    for batch in settings.batches:
+        for context in settings.contexts:
+            rows += one_table(contenders, batch, context, settings, device)
+    return rows

@@ -1,62 +1,66 @@
 """What looking inside costs: layer-wise measurement against the plain forward pass.
 
-    python -m benchmarks.inspection_cost
+    wbt bench inspection
 
 Both cheap and full measurement are timed in turn with the unfolded forward pass of the same
-model on the same batch.
+model on the same batch; of a classifier, or of a causal language model.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 
-from benchmarks.records import write_result
+from benchmarks.systems import Size, pair
 from benchmarks.timing import interleave, ratio_row, time_rows
-from whitebox_transformers import CrateConfig, CrateForImageClassification
-from whitebox_transformers.analysis.layerwise import measure
+from whitebox_transformers.analysis.layerwise import measure as measure_layers
 from whitebox_transformers.analysis.measures import CHEAP
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="crate-base")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument("--out", type=Path, help="JSON file instead of the recorded one")
-    return parser.parse_args()
+@dataclass(frozen=True)
+class Settings:
+    """What is measured; every field is a key of the command line."""
+
+    systems: tuple[str, ...] = ("image",)
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    side: int = 14
+    length: int = 256
+    batch: int = 8
+    rounds: int = 9
+    device: str = "cpu"
+    threads: int = 2
+
+    choices = {"systems": ("image", "bert", "gpt")}
+
+    @property
+    def record(self) -> str:
+        """Name of the file in ``benchmarks/results``."""
+        return f"inspection_cost_{self.device}"
 
 
-def main() -> None:
-    options = arguments()
-    torch.set_num_threads(options.threads)
-    device = torch.device(options.device)
-    torch.manual_seed(0)
-    config = CrateConfig.from_preset(options.preset)
-    model = CrateForImageClassification(config).to(device).eval()
-    size = config.image_size
-    pixels = torch.randn(options.batch, 3, size, size, device=device)
-    calls = {
-        "forward": lambda: model(pixels),
-        "published at Z^l and non-zero share": lambda: measure(model, [pixels], CHEAP),
-        "everything": lambda: measure(model, [pixels]),
-    }
-    with torch.inference_mode():
-        times = interleave(calls, options.rounds, device, "inspection")
-    rows = time_rows(times, "eager") + [
-        ratio_row("eager", f"{name} / forward", times[name], times["forward"])
-        for name in list(calls)[1:]
-    ]
-    settings = {key: str(value) for key, value in vars(options).items() if key != "out"}
-    path = write_result(f"inspection_cost_{device.type}", settings, rows, options.out)
-    for row in rows:
-        print(row)
-    print(path)
-
-
-if __name__ == "__main__":
-    main()
+def measure(settings: Settings) -> list[dict]:
+    """Rows of every system."""
+    keys = ("width", "depth", "heads", "side", "length", "batch")
+    size, device = Size(**{key: getattr(settings, key) for key in keys}), settings.device
+    rows = []
+    for system in settings.systems:
+        found = pair(system, size, torch.device(device))
+        inputs, model = found.inputs, found.white
+        calls = {
+            "forward": lambda model=model, inputs=inputs: model(**inputs),
+            "published at Z^l and non-zero share": (
+                lambda model=model, inputs=inputs: measure_layers(model, [inputs], CHEAP)
+            ),
+            "everything": lambda model=model, inputs=inputs: measure_layers(model, [inputs]),
+        }
+        with torch.inference_mode():
+            times = interleave(calls, settings.rounds, torch.device(device), f"inspect {system}")
+        mode = f"eager {system}"
+        rows += time_rows(times, mode) + [
+            ratio_row(mode, f"{name} / forward", times[name], times["forward"], "lower")
+            for name in list(calls)[1:]
+        ]
+    return rows

@@ -1,84 +1,59 @@
 """Cost and memory of one layer as the sequence grows: token statistics beside MSSA.
 
-    python -m benchmarks.long_sequences                       # CPU, about four minutes
-    python -m benchmarks.long_sequences --device cuda --dtype bfloat16 --width 768 --heads 12
+    wbt bench long                                            # CPU, about four minutes
+    wbt bench long device=cuda dtype=bfloat16 width=768 heads=12
 
 A layer is compression (MSSA by fused attention, or TSSA) and ISTA. Contenders take turns at every
 length. Exponents are least-squares slopes of log seconds, and of log bytes, over log tokens, from
-``--fit-from`` tokens on: 1 is linear, 2 quadratic. Bytes are the peak of all tensors alive at once
-during a call beyond the layer's weights and its input, counted as they are made and let go; scratch
-inside one operation is not seen on a CPU, and is on a GPU, where the allocator's peak is given too.
+``fit_from`` tokens on: 1 is linear, 2 quadratic. Bytes are the peak of all tensors alive at once
+during a call beyond the layer's weights and its input; on a GPU the allocator's.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
-import weakref
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from benchmarks.records import write_result
+from benchmarks.memory import peak_bytes
 from benchmarks.timing import Timing, interleave, ratio_row, time_rows
 from whitebox_transformers.crate import CrateConfig, CrateGPTConfig
 from whitebox_transformers.crate.block import CrateLayer
 
-LENGTHS = [1024, 2048, 4096, 8192, 16384, 32768, 65536]
+LENGTHS = (1024, 2048, 4096, 8192, 16384, 32768, 65536)
 NAMES = {"mssa": "MSSA", "tssa": "TSSA"}
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
-    parser.add_argument("--longest-training", type=int, default=8192, help="of MSSA, in tokens")
-    parser.add_argument("--fit-from", type=int, default=8192, help="tokens")
-    parser.add_argument("--width", type=int, default=192)
-    parser.add_argument("--heads", type=int, default=3)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument("--seconds", type=float, default=2.0, help="to spend on a contender")
-    parser.add_argument("--out", type=Path, help="JSON file instead of the recorded one")
-    return parser.parse_args()
+@dataclass(frozen=True)
+class Settings:
+    """What is measured; every field is a key of the command line."""
+
+    lengths: tuple[int, ...] = LENGTHS
+    longest_training: int = 8192
+    """Tokens up to which MSSA takes a training step."""
+    fit_from: int = 8192
+    """Tokens from which on exponents are fitted."""
+    width: int = 192
+    heads: int = 3
+    dtype: str = "float32"
+    seconds: float = 2.0
+    """To spend on a contender."""
+    device: str = "cpu"
+    threads: int = 2
+
+    choices = {"dtype": ("float32", "bfloat16")}
+
+    @property
+    def record(self) -> str:
+        """Name of the file in ``benchmarks/results``."""
+        return f"long_sequences_{self.device}"
 
 
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of tensors made inside that are alive, and their peak."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.live, self.peak = 0, 0
-        self.known: set[int] = set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        given = {t.untyped_storage().data_ptr() for t in _tensors((args, kwargs))}
-        result = func(*args, **(kwargs or {}))
-        for tensor in _tensors(result):
-            storage = tensor.untyped_storage()
-            key = storage.data_ptr()
-            if key not in given and key not in self.known and storage.nbytes():
-                self.known.add(key)
-                self.live += storage.nbytes()
-                weakref.finalize(storage, self._gone, key, storage.nbytes())
-        self.peak = max(self.peak, self.live)
-        return result
-
-    def _gone(self, key: int, size: int) -> None:
-        self.known.discard(key)
-        self.live -= size
-
-
-def _tensors(tree: object) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
-
-
-def layer_of(compression: str, causal: bool, options: argparse.Namespace) -> CrateLayer:
+def layer_of(compression: str, causal: bool, options: Settings) -> CrateLayer:
     """One layer with random weights."""
     torch.manual_seed(0)
     family = CrateGPTConfig if causal else CrateConfig
@@ -104,20 +79,6 @@ def call_of(layer: CrateLayer, z: Tensor, training: bool) -> Callable[[], object
     return step if training else forward
 
 
-def peak_bytes(call: Callable[[], object], device: torch.device) -> dict[str, int]:
-    """Peak bytes of live tensors during a call, and the allocator's on a GPU."""
-    before = 0
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-    with LiveBytes() as counted:
-        call()
-    found = {"bytes": counted.peak}
-    if device.type == "cuda":
-        found["bytes, allocator"] = torch.cuda.max_memory_allocated(device) - before
-    return found
-
-
 def slope(points: Iterable[tuple[int, float]]) -> float:
     """Least-squares slope of log y over log x."""
     xs, ys = zip(*((math.log(x), math.log(y)) for x, y in points), strict=True)
@@ -126,7 +87,7 @@ def slope(points: Iterable[tuple[int, float]]) -> float:
     return rise / sum((x - x_mean) ** 2 for x in xs)
 
 
-def measured(options: argparse.Namespace, causal: bool, training: bool) -> list[dict]:
+def measured(options: Settings, causal: bool, training: bool) -> list[dict]:
     """Rows of both layers at every length, their ratios, and the exponents."""
     device = torch.device(options.device)
     layers = {key: layer_of(key, causal, options) for key in NAMES}
@@ -143,9 +104,9 @@ def measured(options: argparse.Namespace, causal: bool, training: bool) -> list[
                 continue
             calls[name] = call_of(layers[key], z, training)
             start = time.perf_counter()  # the first call warms up too
-            for what, size in peak_bytes(calls[name], device).items():
-                rows.append({"mode": mode, "what": f"{name}, peak {what}", "median": size})
-                curves.setdefault((name, what), []).append((length, size))
+            size = peak_bytes(calls[name], device)
+            rows.append({"mode": mode, "what": f"{name}, peak bytes", "median": size})
+            curves.setdefault((name, "bytes"), []).append((length, size))
             first[name] = Timing([time.perf_counter() - start])
         rounds = min(9, int(options.seconds / max(timing.median for timing in first.values())))
         # A call that takes longer than there is time for is not made again.
@@ -163,22 +124,10 @@ def measured(options: argparse.Namespace, causal: bool, training: bool) -> list[
     return rows
 
 
-def main() -> None:
-    options = arguments()
-    torch.set_num_threads(options.threads)
+def measure(settings: Settings) -> list[dict]:
+    """Rows of both passes, causal and not."""
     rows = []
     for training in (False, True):
         for causal in (False, True):
-            rows += measured(options, causal, training)
-    settings = {key: str(value) for key, value in vars(options).items() if key != "out"}
-    if options.device == "cpu":
-        settings["cpu"] = torch.backends.cpu.get_cpu_capability()
-    kind = torch.device(options.device).type
-    path = write_result(f"long_sequences_{kind}", settings, rows, options.out)
-    for row in rows:
-        print(row)
-    print(path)
-
-
-if __name__ == "__main__":
-    main()
+            rows += measured(settings, causal, training)
+    return rows

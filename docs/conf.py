@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "cost_curves",
     "learning_pairs",
     "results_tables",
     "verified_statements",

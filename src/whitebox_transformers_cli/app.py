@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from whitebox_transformers_cli.attention import attention
+from whitebox_transformers_cli.bench import bench
 from whitebox_transformers_cli.catalogue import list_all
 from whitebox_transformers_cli.compare import compare
 from whitebox_transformers_cli.convert import convert
@@ -71,6 +72,7 @@ app.command("generate")(generate)
 app.command("convert")(convert)
 app.command("export")(export)
 app.command("verify")(verify)
+app.command("bench")(bench)
 app.command("list")(list_all)
 app.command("doctor")(doctor)
 

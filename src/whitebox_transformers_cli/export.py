@@ -18,6 +18,9 @@ def export(
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write; RUN/model.onnx if left out.")
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Matrices as eight-bit integers, for CPUs.")
+    ] = False,
 ) -> None:
     """Export a trained model to another runtime.
 
@@ -29,4 +32,4 @@ def export(
         )
     from whitebox_transformers.export.onnx import export_onnx
 
-    typer.echo(str(export_onnx(run, out or run / "model.onnx")))
+    typer.echo(str(export_onnx(run, out or run / "model.onnx", int8=int8)))

@@ -42,6 +42,14 @@ def test_the_graph_equals_the_model_for_any_batch_and_leaves_it_alone(variant, t
         images = tiny_images(model.config, batch=batch, seed=batch)
         assert relative_error(run(export.path, images), expected(model, images)) < 1e-4
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    if variant == "published":
+        rounded = export_onnx(model, export.path, int8=True)
+        assert 1e-4 < rounded.error < 0.05
+        assert "int8" in str(rounded)
+        assert rounded.error == pytest.approx(
+            relative_error(run(rounded.path, images), expected(model, images)), abs=0.05
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
 def test_a_folder_in_half_precision_at_another_size(tmp_path):

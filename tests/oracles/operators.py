@@ -9,13 +9,20 @@ import torch
 import torch.nn.functional as F
 
 
-def subspace_attention(y, subspaces, heads, scale=None):
-    """softmax(W_k W_k^T / sqrt(p)) W_k for every head k, concatenated: (B, N, D) to (B, N, KP)."""
+def subspace_attention(y, subspaces, heads, scale=None, causal=False):
+    """softmax(W_k W_k^T / sqrt(p)) W_k for every head k, concatenated: (B, N, D) to (B, N, KP).
+
+    Causal: a token averages itself and those before it.
+    """
     batch, tokens, _ = y.shape
     w = y @ subspaces.T
     w = w.reshape(batch, tokens, heads, -1).permute(0, 2, 1, 3)
     scale = w.shape[-1] ** -0.5 if scale is None else scale
-    weights = torch.softmax(w @ w.transpose(-1, -2) * scale, dim=-1)
+    scores = w @ w.transpose(-1, -2) * scale
+    if causal:
+        later = torch.ones(tokens, tokens, dtype=torch.bool, device=y.device).triu(1)
+        scores = scores.masked_fill(later, -torch.inf)
+    weights = torch.softmax(scores, dim=-1)
     return (weights @ w).permute(0, 2, 1, 3).reshape(batch, tokens, -1)
 
 

@@ -12,6 +12,7 @@ in every model. PyTorch says that they will move to another package; where they 
 :func:`quantize` says so, and ``wbt export --int8`` has ONNX Runtime's.
 """
 
+import copy
 import functools
 import warnings
 from typing import TypeVar
@@ -28,29 +29,32 @@ Model = TypeVar("Model", bound=FamilyPreTrainedModel)
 LARGEST = 127
 
 
-class Int8Linear(nn.Module):
-    """``linear`` with eight-bit weights and tokens: (..., D) to (..., O), float32 outside.
+class DiagonalApart(nn.Module):
+    """``linear`` as its diagonal and the rest, two products: (..., D) to (..., D)."""
 
-    Args:
-        linear: What it stands for.
-        diagonal_apart: Multiply the diagonal of a square matrix in float32.
-    """
+    diagonal: torch.Tensor
 
-    diagonal: torch.Tensor | None
-
-    def __init__(self, linear: nn.Linear, diagonal_apart: bool = False):
+    def __init__(self, linear: nn.Linear):
         super().__init__()
-        weight = linear.weight.detach().float()
-        self.register_buffer("diagonal", weight.diagonal().clone() if diagonal_apart else None)
-        if diagonal_apart:
-            weight = weight - torch.diag(weight.diagonal())
+        self.register_buffer("diagonal", linear.weight.detach().diagonal().clone())
+        self.rest = copy.deepcopy(linear)
+        self.rest.weight.data -= torch.diag(self.diagonal)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rest(x) + x * self.diagonal
+
+
+class Int8Linear(nn.Module):
+    """``linear`` with eight-bit weights and tokens: (..., D) to (..., O), float32 outside."""
+
+    def __init__(self, linear: nn.Linear):
+        super().__init__()
         bias = None if linear.bias is None else linear.bias.detach().float()
-        self.packed = packed(weight, bias)
+        self.packed = packed(linear.weight.detach().float(), bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         reduced = not eight_bits_hold()
-        y = torch.ops.quantized.linear_dynamic(x, self.packed, reduce_range=reduced)
-        return y if self.diagonal is None else y + x * self.diagonal
+        return torch.ops.quantized.linear_dynamic(x, self.packed, reduce_range=reduced)
 
 
 @functools.cache
@@ -105,15 +109,27 @@ def quantize(model: Model) -> Model:
             f"Move it there, model.cpu(), or stay with fold(model, dtype=torch.bfloat16)."
         )
     check_int8()
-    quantized = fold(model, dtype=torch.float32)
+    quantized = with_diagonals_apart(fold(model, dtype=torch.float32))
     vocabulary = quantized.get_output_embeddings()
     for module in list(quantized.modules()):
-        if isinstance(module, FoldedLayer | CrateLayer):
-            _quantize_layer(module)
-        for name, child in list(module.named_children()):
-            if child is vocabulary and isinstance(child, nn.Linear):
-                setattr(module, name, Int8Linear(child))
+        in_layer = isinstance(module, FoldedLayer | CrateLayer)
+        for parent in list(module.modules()) if in_layer else [module]:
+            for name, child in list(parent.named_children()):
+                if isinstance(child, nn.Linear) and (in_layer or child is vocabulary):
+                    setattr(parent, name, Int8Linear(child))
     return quantized
+
+
+@torch.no_grad()
+def with_diagonals_apart(folded: Model) -> Model:
+    """A folded model, changed in place, whose ISTA steps multiply their diagonals apart.
+
+    Whoever rounds its matrices to integers rounds the change alone.
+    """
+    for module in list(folded.modules()):
+        if isinstance(module, FoldedSparsify):
+            module.moved.linear = DiagonalApart(module.moved.linear)
+    return folded
 
 
 def check_int8() -> None:
@@ -131,13 +147,4 @@ def check_int8() -> None:
         )
 
 
-def _quantize_layer(layer: nn.Module) -> None:
-    for module in list(layer.modules()):
-        steps = isinstance(layer.sparsify, FoldedSparsify)
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Linear):
-                square = steps and module is layer.sparsify.moved  # pyright: ignore[reportAttributeAccessIssue]
-                setattr(module, name, Int8Linear(child, diagonal_apart=square))
-
-
-__all__ = ["Int8Linear", "check_int8", "quantize"]
+__all__ = ["DiagonalApart", "Int8Linear", "check_int8", "quantize", "with_diagonals_apart"]

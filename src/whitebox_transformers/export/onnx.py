@@ -7,10 +7,13 @@ preprocessing travel as metadata of the file.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForImageClassification, PreTrainedModel
 
 from whitebox_transformers.crate import CrateForImageClassification, fold
+from whitebox_transformers.crate.quantizing import with_diagonals_apart
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.extras import require
 
@@ -38,18 +42,21 @@ class OnnxExport:
         image_size: Height and width the graph reads.
         num_channels: Channels it reads.
         error: Largest difference from PyTorch over the largest score, on random images.
+        int8: Whether its matrices are eight-bit integers.
     """
 
     path: Path
     image_size: tuple[int, int]
     num_channels: int
     error: float
+    int8: bool = False
 
     def __str__(self) -> str:
         height, width = self.image_size
+        rounded = ", matrices in int8" if self.int8 else ""
         return (
             f"wrote {self.path}: pixel_values (batch, {self.num_channels}, {height}, {width}) -> "
-            f"logits; relative error against PyTorch {self.error:.1e}"
+            f"logits{rounded}; relative error against PyTorch {self.error:.1e}"
         )
 
 
@@ -68,6 +75,7 @@ def export_onnx(
     model: str | Path | PreTrainedModel,
     out: str | Path,
     image_size: int | tuple[int, int] | None = None,
+    int8: bool = False,
 ) -> OnnxExport:
     """Write ``model`` to the ONNX file ``out``, replacing an older one only when all is well.
 
@@ -79,6 +87,8 @@ def export_onnx(
         out: File to write, e.g. ``model.onnx``.
         image_size: Height and width of the graph; the model's own by default. A CRATE model
             interpolates its positions to it, once.
+        int8: Round the matrices to eight-bit integers (ONNX Runtime's dynamic quantisation, for
+            CPUs). The graph is compared with PyTorch before; what rounding adds is reported.
 
     Returns:
         Where it is and how far it is from PyTorch.
@@ -97,15 +107,19 @@ def export_onnx(
     classifier = _load(Path(model)) if isinstance(model, str | Path) else copy.deepcopy(model)
     classifier = classifier.eval().float().cpu()
     size = _pair(image_size or classifier.config.image_size)
-    program = _trace(classifier, (classifier.config.num_channels, *size))
+    program = _trace(classifier, (classifier.config.num_channels, *size), int8)
     program.model.metadata_props.update(_metadata(classifier, folder))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as draft:
-        program.save(Path(draft) / out.name)
-        error = _relative_error(Path(draft) / out.name, classifier, size)
+        drawn = Path(draft) / out.name
+        program.save(drawn)
+        error = _relative_error(drawn, classifier, size)
+        if int8:
+            _quantise(drawn)
+            error = _relative_error(drawn, classifier, size, required=False)
         for file in sorted(Path(draft).iterdir(), reverse=True):  # weights before the graph
             os.replace(file, out.parent / file.name)
-    return OnnxExport(out, size, classifier.config.num_channels, error)
+    return OnnxExport(out, size, classifier.config.num_channels, error, int8)
 
 
 def _load(folder: Path) -> PreTrainedModel:
@@ -118,10 +132,34 @@ def _load(folder: Path) -> PreTrainedModel:
         raise UserError(f"{folder} holds no image classifier: {reason}") from error
 
 
-def _trace(classifier: PreTrainedModel, image: tuple[int, int, int]) -> torch.onnx.ONNXProgram:
+def _quantise(path: Path) -> None:
+    """Round the matrices of a file to int8, each output with a scale of its own, in place."""
+    quantization: Any = require("onnxruntime.quantization", extra="export")
+    whole = path.with_suffix(".float32")
+    path.rename(whole)
+    # It asks on the root logger for an optimisation that the exporter has made already.
+    with _quiet():
+        quantization.quantize_dynamic(whole, path, per_channel=True)
+    whole.unlink()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _trace(
+    classifier: PreTrainedModel, image: tuple[int, int, int], int8: bool
+) -> torch.onnx.ONNXProgram:
     """The graph of the classifier for images (channels, height, width) and any batch."""
     if isinstance(classifier, CrateForImageClassification):
         classifier = fold(classifier)
+        classifier = with_diagonals_apart(classifier) if int8 else classifier
     program = torch.onnx.export(
         _Logits(classifier).eval(),
         (torch.zeros(TRACED_BATCH, *image),),
@@ -145,11 +183,16 @@ def _metadata(classifier: PreTrainedModel, folder: Path | None) -> dict[str, str
 
 
 @torch.no_grad()
-def _relative_error(path: Path, classifier: PreTrainedModel, size: tuple[int, int]) -> float:
+def _relative_error(
+    path: Path,
+    classifier: PreTrainedModel,
+    size: tuple[int, int],
+    required: bool = True,
+) -> float:
     """Largest relative error of the file on random images.
 
     Raises:
-        UserError: It is above `TOLERANCE`.
+        UserError: It is above `TOLERANCE`, and ``required`` not to be.
     """
     runtime: Any = require("onnxruntime", extra="export")
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -161,7 +204,7 @@ def _relative_error(path: Path, classifier: PreTrainedModel, size: tuple[int, in
         expected = classifier(images).logits.numpy()
         (logits,) = session.run(["logits"], {"pixel_values": images.numpy()})
         worst = max(worst, float(np.abs(logits - expected).max() / np.abs(expected).max()))
-    if not worst <= TOLERANCE:
+    if required and not worst <= TOLERANCE:
         raise UserError(
             f"the ONNX graph is off by {worst:.1e} relative to PyTorch, above {TOLERANCE:.0e}; "
             f"nothing was written"
