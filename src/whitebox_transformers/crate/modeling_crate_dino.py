@@ -28,16 +28,7 @@ class CrateDinoModel(CrateDinoPreTrainedModel, CrateModel):  # pyright: ignore[r
 class CrateDinoForPreTraining(SelfDistillation, CrateDinoPreTrainedModel):
     """Student and teacher, both CRATE with a head; see :class:`.SelfDistillation`."""
 
-    def __init__(self, config: CrateDinoConfig):
-        super().__init__(config)
-        self.build(CrateModel, config)
-        self.post_init()
-        self.begin_equal()
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        self.reset_distillation(module)
+    backbone_class = CrateModel
 
     def features(self, backbone: nn.Module, pixel_values: torch.Tensor, **kwargs):
         outputs = backbone(pixel_values, **kwargs)

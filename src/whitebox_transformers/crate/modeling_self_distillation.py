@@ -6,6 +6,7 @@ views.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -65,8 +66,11 @@ class SelfDistillation(ModelMixin):
     of the optimiser.
     """
 
-    def build(self, backbone: type[nn.Module], config) -> None:
-        """Make student and teacher; to be called by ``__init__`` and followed by ``post_init``."""
+    backbone_class: ClassVar[type[nn.Module]]
+
+    def __init__(self, config):
+        super().__init__(config)
+        backbone = self.backbone_class
         setattr(self, self.base_model_prefix, backbone(config))
         self.head = DistillationHead(config)
         self.student = backbone(config)
@@ -74,10 +78,8 @@ class SelfDistillation(ModelMixin):
         self.centre = Centre(config.num_prototypes) if config.objective == "dino" else None
         # What a schedule changes; what is stored is its end.
         self.teacher_temperature = config.teacher_temperature
-
-    def begin_equal(self) -> None:
-        """Let the teacher begin as the student; after ``post_init``."""
-        with torch.no_grad():
+        self.post_init()
+        with torch.no_grad():  # the teacher begins as the student
             for theirs, ours in self._pairs():
                 theirs.copy_(ours)
         self.train(self.training)
@@ -92,8 +94,9 @@ class SelfDistillation(ModelMixin):
             module.eval().requires_grad_(False)
         return self
 
-    def reset_distillation(self, module: nn.Module) -> None:
-        """Draw a part of the head, or begin the centre; for ``_init_weights``."""
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
         if isinstance(module, HeadLinear | Prototypes | Centre):
             module.reset_parameters()
 

@@ -32,16 +32,7 @@ class ViTDinoModel(ViTDinoPreTrainedModel, ViTModel):  # pyright: ignore[reportI
 class ViTDinoForPreTraining(SelfDistillation, ViTDinoPreTrainedModel):
     """Student and teacher, both ViT with a head; see :class:`.SelfDistillation`."""
 
-    def __init__(self, config: ViTDinoConfig):
-        super().__init__(config)
-        self.build(ViTDinoModel, config)
-        self.post_init()
-        self.begin_equal()
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        self.reset_distillation(module)
+    backbone_class = ViTDinoModel
 
     def features(self, backbone: nn.Module, pixel_values: torch.Tensor, **kwargs):
         outputs = backbone(pixel_values, interpolate_pos_encoding=True, **kwargs)

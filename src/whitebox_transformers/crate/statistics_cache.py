@@ -15,7 +15,7 @@ from transformers.cache_utils import LinearAttentionLayer
 
 from .cache import (
     StaticSubspaceLayer,
-    StaticWindowedLayer,
+    StaticWindowedSubspaceLayer,
     SubspaceLayer,
     WindowedLayer,
 )
@@ -132,17 +132,10 @@ class WindowedStatisticsLayer(StatisticsLayer, WindowedLayer):
         LinearAttentionLayer.crop(self, tokens_to_remove)
 
 
-class StaticWindowedStatisticsLayer(StaticStatisticsLayer, StaticWindowedLayer):
+class StaticWindowedStatisticsLayer(StaticWindowedSubspaceLayer, StaticStatisticsLayer):
     """The same sums at an address that stays, and the last tokens for each window."""
 
     _layer_type = "windowed_token_statistics"
-
-    def lazy_initialization(self, *args, **kwargs):
-        """Allocate sums when given some, the last tokens when given a state by name."""
-        if kwargs:
-            StaticWindowedLayer.lazy_initialization(self, **kwargs)
-        else:
-            super().lazy_initialization(*args)
 
 
 def sums_before(cache: Cache, layer_idx: int) -> Sums | None:
