@@ -16,6 +16,7 @@ from benchmarks import (
     loading,
     long_sequences,
     passes,
+    rounding,
     runtimes,
     sweeps,
 )
@@ -52,6 +53,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "loading": Benchmark(
         loading.Settings(), loading.measure, "images per second of the input beside the model's"
+    ),
+    "rounding": Benchmark(
+        rounding.Settings(), rounding.measure, "the score of a run in float32, bfloat16 and int8"
     ),
     "sweeps": Benchmark(
         sweeps.Settings(), sweeps.measure, "cost against tokens, width, depth and batch"
