@@ -53,7 +53,7 @@ def evaluate(
 ) -> None:
     """Measure a finished run on one of its splits, or a language model on texts.
 
-    With --data: cross-entropy per token and per byte of any UTF-8 text, parquet or JSON file, in
+    With --data: cross-entropy per token and per byte of any UTF-8 text or table of texts, in
     windows that slide over it; the score is stored with its protocol.
     """
     from whitebox_transformers_cli.tables import print_table

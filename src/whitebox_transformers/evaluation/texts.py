@@ -13,7 +13,6 @@ from whitebox_transformers.data.text.rows import Table
 from whitebox_transformers.data.text.stored_rows import HubTable
 from whitebox_transformers.data.text.tables import (
     ENDINGS,
-    FORMATS,
     column_texts,
     open_table,
     require_column,
@@ -58,8 +57,8 @@ def read_texts(
     """Read everything that is to be scored.
 
     Args:
-        names: Files, UTF-8 or parquet or JSON; with ``column``, also .csv, .tsv, folders and
-            names that ``datasets.load_dataset`` takes.
+        names: Files of UTF-8 text, or tables by their endings (.csv, .tsv, .json, .jsonl,
+            .parquet); with ``column`` also folders and names that ``datasets.load_dataset`` takes.
         column: Column of a table that holds texts, one in a row; ``text``, ``sentence`` or the only
             one if nothing is said.
         separator: What ends a text in a plain file, as in a recipe's ``data.separator``; ``None``:
@@ -103,7 +102,7 @@ def _read_one(
     path = Path(name).expanduser()
     if column is not None and not path.is_file():
         return _data_set(str(name), split, column)
-    if path.suffix.lower() in (FORMATS if column is None else ENDINGS):
+    if path.suffix.lower() in ENDINGS:
         return _table(path, column)
     if column is not None:
         raise UserError(

@@ -75,10 +75,12 @@ def test_columns_of_json_lines_and_parquet_are_texts(write, tmp_path):
         read_texts([table], column="n")
 
 
-def test_values_between_commas_are_texts_if_a_column_is_named(write):
+def test_values_between_commas_are_texts(write):
     path = write("a.csv", 'words,n\n"one, two",1\nthree,2\n')
     assert read_texts([path], column="words").texts == ["one, two", "three"]
-    assert read_texts([path]).texts == [path.read_text()]
+    with pytest.raises(UserError, match=r"which column .* name it with --column; it has: words, n"):
+        read_texts([path])
+    assert read_texts([write("c.tsv", "sentence\tn\none\t1\n")]).texts == ["one"]
     with pytest.raises(UserError, match="line 2: it has 3 values where 2 are expected; mend"):
         read_texts([write("b.csv", "words,n\na,b,c\n")], column="words")
 
