@@ -134,6 +134,8 @@ def inference(settings: Settings, found: Pair, mode: str, device: torch.device) 
         more = {str(one): _costs(one, settings, device) for one in contenders}
     rows = time_rows(times, label, more)
     rows += _inference_ratios({str(one): one for one in contenders}, times, label, black, base)
+    if settings.system == "image":
+        more |= {f"{one}, all layers whole": _whole(settings) for one in contenders}
     return rows + _shares(contenders, times, rates, more, label)
 
 
@@ -167,6 +169,13 @@ def _costs(one: Contender, settings: Settings, device: torch.device) -> dict[str
     return found
 
 
+def _whole(settings: Settings) -> dict[str, int]:
+    """FLOPs of a folded classifier as if its last layer made all tokens, without both ends."""
+    tokens = settings.side**2 + 1
+    one = flops.layer("folded", settings.batch, tokens, settings.width)
+    return {"FLOPs": settings.depth * one}
+
+
 def _shares(
     contenders: list[Contender],
     times: Mapping[str, Timing],
@@ -177,11 +186,14 @@ def _shares(
     """What the white box reaches of the machine's matrix rate: seconds it needs, over its own."""
     rows = []
     for one in contenders:
-        row, count = f"matrix product {one.dtype}", more[str(one)].get("FLOPs")
-        if row in times and count is not None and one.kind in ("white", "folded"):
-            ideal = times[row] * (count / rates[row][1])
-            what = f"{one}, share of the matrix rate"
-            rows.append(ratio_row(label, what, ideal, times[str(one)]))
+        row, counted = f"matrix product {one.dtype}", [(str(one), "share of the matrix rate")]
+        if one.kind == "folded":
+            counted.append((f"{one}, all layers whole", "the same with all layers whole"))
+        for key, said in counted:
+            count = more.get(key, {}).get("FLOPs")
+            if row in times and count is not None and one.kind in ("white", "folded"):
+                ideal = times[row] * (count / rates[row][1])
+                rows.append(ratio_row(label, f"{one}, {said}", ideal, times[str(one)]))
     return rows
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from benchmarks import (
@@ -24,6 +25,10 @@ from benchmarks.check import Comparison, compare
 from benchmarks.records import RESULTS, read_result, write_result
 from benchmarks.settings import Settings, changed, from_stored, stored
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.provenance import hardware
+
+QUIET = 0.1
+"""Share of the cores that may be busy without a word."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +93,11 @@ def record(name: str, pairs: Iterable[str], out: Path | None = None) -> tuple[Pa
     """
     chosen, pairs = benchmark(name), list(pairs)
     settings = changed(chosen.settings, pairs)
+    others = busy()
     rows = measured(chosen, settings)
     path = None if out is None else out / f"{settings.record}.json"
     command = shlex.join(["wbt", "bench", name, *pairs])
-    machine = {"cpu": torch.backends.cpu.get_cpu_capability()}
+    machine = {"cpu": torch.backends.cpu.get_cpu_capability(), "busy before": others}
     values = stored(settings) | machine
     return write_result(settings.record, values, rows, path, command), rows
 
@@ -142,6 +148,29 @@ def recorded(folder: Path = RESULTS) -> list[str]:
         for name, one in BENCHMARKS.items()
         if read_result(one.settings.record, folder) is not None
     ]
+
+
+def busy() -> float:
+    """Share of all cores that others keep busy just now."""
+    return round(psutil.cpu_percent(interval=0.5) / 100, 2)
+
+
+def doubts(share: float, name: str | None = None) -> list[str]:
+    """What makes timings doubtful, or other than those of the record: a line each.
+
+    Args:
+        share: From :func:`busy`, before anything was measured.
+        name: A benchmark whose record is compared with.
+    """
+    said = []
+    if share > QUIET:
+        said.append(f"{share:.0%} of the cores were busy with other work: repeat it when they rest")
+    before = None if name is None else read_result(benchmark(name).settings.record)
+    here = hardware()["processor"]
+    if before is not None and before["hardware"]["processor"] != here:
+        recorded_on = before["hardware"]["processor"]
+        said.append(f"{name} was recorded on {recorded_on}, this is {here}: ratios may differ")
+    return said
 
 
 def check_device(name: str) -> None:

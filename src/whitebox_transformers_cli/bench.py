@@ -41,10 +41,12 @@ def bench(
     if name is None:
         _list()
         return
-    from benchmarks.suite import record
+    from benchmarks.suite import busy, doubts, record
 
+    share = busy()
     path, rows = record(name, pairs or [], out)
     _print_rows(name, rows)
+    _note(doubts(share))
     typer.echo(f"recorded: {path}")
 
 
@@ -83,6 +85,11 @@ def _print_rows(name: str, rows: list[dict]) -> None:
     print_table(name, columns, cells, numbers_from=2)
 
 
+def _note(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(f"note: {line}")
+
+
 def _cell(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
@@ -91,11 +98,11 @@ def _cell(value: object) -> str:
 
 def _check(name: str | None, pairs: list[str], tolerance: float) -> int:
     """Print every ratio, then and now; 1 if one is worse by more than the tolerance."""
-    from benchmarks.suite import check, recorded
+    from benchmarks.suite import busy, check, doubts, recorded
 
     from whitebox_transformers_cli.tables import print_table
 
-    failed = 0
+    failed, share = 0, busy()
     for one in [name] if name else recorded():
         found = check(one, pairs)
         worse = [comparison for comparison in found if comparison.worse(tolerance)]
@@ -113,5 +120,6 @@ def _check(name: str | None, pairs: list[str], tolerance: float) -> int:
         ]
         columns = ("mode", "ratio", "recorded", "now", "better by", "")
         print_table(one, columns, rows, numbers_from=2)
+        _note(doubts(share, one))
         typer.echo(f"{one}: {len(worse)} of {len(found)} ratios worse by more than {tolerance:.0%}")
     return 1 if failed else 0
