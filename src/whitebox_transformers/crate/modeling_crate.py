@@ -206,7 +206,8 @@ class CrateBackbone(BackboneMixin, CratePreTrainedModel):
     """Feature maps of chosen layers for detectors and segmenters.
 
     ``out_features`` names ``stem`` (Z^0) and ``stage1`` .. ``stageL`` (Z^1 .. Z^L); every map is
-    (B, D, rows, columns) at the patch grid.
+    (B, D, rows, columns) at the patch grid. ``AutoBackbone.from_pretrained`` of transformers takes
+    names of the hub alone; from a folder load with this class.
     """
 
     _keys_to_ignore_on_load_unexpected = [r"^classifier\."]

@@ -46,10 +46,11 @@ def make_schedule(train: TrainConfig, samples: int | None, unit: str = "samples"
             "lower it"
         )
     per_epoch = None if samples is None else samples // train.batch_size
-    if per_epoch is None and (train.steps is None or train.evaluate_every is None):
+    missing = [f"train.{key}" for key in ("steps", "evaluate_every") if not getattr(train, key)]
+    if per_epoch is None and missing:
         raise UserError(
-            f"data.streaming=true: the number of {unit} is unknown; "
-            "set train.steps and train.evaluate_every instead of train.epochs"
+            f"data.streaming=true: the number of {unit} is unknown, so that nothing can be counted "
+            f"in epochs; set {' and '.join(missing)}"
         )
     scale = 1 if train.steps is not None else per_epoch or 1
     steps = train.steps or max(1, round((train.epochs or 0) * scale))
