@@ -24,6 +24,7 @@ from benchmarks.machine import DTYPES, computes_in, matrix_product
 from benchmarks.memory import peak_bytes, saved_bytes
 from benchmarks.systems import BLACK_BOXES, SYSTEMS, Pair, Size, pair
 from benchmarks.timing import Timing, exact_ratio_row, interleave, ratio_row, time_rows
+from benchmarks.transcription import transcribed
 from whitebox_transformers import fold, quantize
 
 PASSES = ("inference", "training")
@@ -120,8 +121,6 @@ def inference(settings: Settings, found: Pair, mode: str, device: torch.device) 
         add("black", black, found.used(found.black), dtype)
         if dtype == base:
             add("white", "crate", white, dtype)
-            from benchmarks.transcription import transcribed
-
             add("transcription", "transcription", transcribed(white), dtype)
             for name, other in found.others.items():
                 add("other", f"{name} folded", fold(other), dtype)
@@ -203,8 +202,6 @@ def training(settings: Settings, found: Pair, mode: str, device: torch.device) -
     In float32 on a CPU; on a GPU weights are float32 and products bfloat16 by autocast, as the
     recipes train.
     """
-    from benchmarks.transcription import transcribed
-
     black, label = BLACK_BOXES[settings.system], f"{mode} training"
     models = {"transcription": transcribed(found.white), "crate": found.white, black: found.black}
     models |= found.others

@@ -10,8 +10,16 @@ from typer.testing import CliRunner
 from whitebox_transformers_cli import bench
 from whitebox_transformers_cli.app import app
 
-SMALL = ("passes=training", "width=8", "depth=1", "heads=1", "length=4", "batch=1", "rounds=1",
-         "threads=1")  # fmt: skip
+SMALL = (
+    "passes=inference,training",
+    "width=8",
+    "depth=1",
+    "heads=1",
+    "length=4",
+    "batch=1",
+    "rounds=1",
+    "threads=1",
+)
 
 
 def wbt(*arguments: object):
@@ -32,12 +40,14 @@ def test_recorded_rows_are_checked_again(light, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     file = tmp_path / "passes_gpt_cpu.json"
     stored = json.loads(file.read_text())
-    assert stored["command"].startswith("wbt bench gpt passes=training")
+    assert stored["command"].startswith("wbt bench gpt passes=inference")
     assert stored["settings"]["width"] == 8
     assert stored["versions"]["torch"]
     assert stored["hardware"]["processor"] is not None
     found = {row["what"]: row for row in stored["rows"]}
-    assert found["crate, seconds"]["FLOPs"] > 0
+    assert found["crate, seconds"]["FLOPs"] > found["crate float32, seconds"]["FLOPs"] > 0
+    assert found["crate folded int8, seconds"]["peak bytes"] > 0
+    assert found["gpt2 float32 / crate folded float32"]["better"] == "higher"
     kept = found["bytes kept, crate / transcription"]
     from benchmarks import suite
 

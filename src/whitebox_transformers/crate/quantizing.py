@@ -128,7 +128,7 @@ def with_diagonals_apart(folded: Model) -> Model:
     """
     for module in list(folded.modules()):
         if isinstance(module, FoldedSparsify):
-            module.moved.linear = DiagonalApart(module.moved.linear)
+            module.moved.linear = DiagonalApart(module.moved.linear)  # pyright: ignore[reportAttributeAccessIssue]
     return folded
 
 
