@@ -97,8 +97,8 @@ def tune(options: argparse.Namespace) -> tuple[list[list[str]], list[list[dict]]
 
 
 def headline(recipe: Recipe) -> Score:
-    """The score that the task chooses by."""
-    return task_of(recipe).selection[0]
+    """The score that the arms are tuned and compared by."""
+    return task_of(recipe).headline
 
 
 def measured_on(results: list[RunResult]) -> str:
