@@ -55,7 +55,8 @@ def memberships(membership: Tensor, z: Tensor) -> Tensor:
             "membership has negative or NaN entries; expected labels or weights from 0"
         )
     if not membership.is_floating_point():
-        membership = torch.nn.functional.one_hot(membership.long()).mT
+        groups = int(membership.max()) + 1 if membership.numel() else 1  # an empty batch has none
+        membership = torch.nn.functional.one_hot(membership.long(), groups).mT
     elif membership.dim() < 2:
         raise ValueError("membership weights have one axis; expected (..., K, N)")
     return membership.to(z.dtype)

@@ -114,6 +114,9 @@ def test_batches_equal_single_samples() -> None:
             rates.compression_rate_gradient(z, u)[i],
             rates.compression_rate_gradient(z[i], u),
         )
+    none, no_labels = z[:0], labels.expand(0, 3, 7)
+    for empty in (rates.rate_reduction(none, u), rates.supervised_rate_reduction(none, no_labels)):
+        assert empty.shape == (0, 3)
     assert rates.coding_rate(z[:, :0]).shape == (2, 0)
 
 
