@@ -46,8 +46,9 @@ def measure(
         UserError: There is nothing to measure.
     """
     model.eval()
-    place = {"rank": rank(), "world": world_size()} if together else {}
-    loader = evaluation_batches(split, batch_size, workers, model.device.type != "cpu", **place)
+    mine, world = (rank(), world_size()) if together else (0, 1)
+    pin_memory = model.device.type != "cpu"
+    loader = evaluation_batches(split, batch_size, workers, pin_memory, rank=mine, world=world)
     hidden = together and rank() > 0
     own = [
         task.measure_batch(model, {key: value.to(model.device) for key, value in batch.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -123,6 +123,11 @@ class WhiteboxTrainer(Trainer):
         )
         return metrics
 
+    @property
+    def _present_model(self) -> PreTrainedModel:
+        """The model; Trainer's own type lets it be missing."""
+        return cast(PreTrainedModel, self.model)
+
     def measure(self, split: Split, size: int, title: str) -> dict[str, Any]:
         """What the task says of the model on a split; all processes do this together.
 
@@ -132,7 +137,7 @@ class WhiteboxTrainer(Trainer):
             title: Name of the split.
         """
         workers = self.args.dataloader_num_workers
-        return measure(self.task, self.model, split, size, workers, title, together=True)
+        return measure(self.task, self._present_model, split, size, workers, title, together=True)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -167,9 +172,11 @@ class WhiteboxTrainer(Trainer):
         loss = super().training_step(model, inputs, num_items_in_batch)
         rate = self.recipe.train.learning_rate
         if not math.isfinite(loss.item()):
-            raise bad_loss(loss.item(), step + 1, rate, self.model, self._prepare_inputs(inputs))
+            raise bad_loss(
+                loss.item(), step + 1, rate, self._present_model, self._prepare_inputs(inputs)
+            )
         if self.accelerator.sync_gradients:
-            check_gradients(self.model, step + 1, rate)
+            check_gradients(self._present_model, step + 1, rate)
         return loss
 
     def compute_loss(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -85,7 +86,7 @@ def _stack(
     attention: str = "sdpa",
     causal: bool = True,
     window: int | None = None,
-    compression: str = "mssa",
+    compression: Literal["mssa", "tssa"] = "mssa",
 ) -> Callable[[Tensor], Tensor]:
     """Layers of a causal or bidirectional text model, all weights random."""
     family = CrateGPTConfig if causal else CrateBertConfig
