@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -54,12 +55,12 @@ class LanguageModel:
         """The most tokens that can be read at once; ``None`` if nothing limits them."""
         return longest_sequence(self.model.config, self.tokenizer)
 
-    @property
+    @cached_property
     def opening(self) -> list[int]:
         """Tokens that the tokenizer itself puts before a text, such as ``<s>``."""
         return tokens_around(self.tokenizer)[0]
 
-    @property
+    @cached_property
     def closing(self) -> list[int]:
         """Tokens that the tokenizer itself puts after a text, such as ``[SEP]``."""
         return tokens_around(self.tokenizer)[1]
