@@ -28,7 +28,7 @@ def together(function: Callable[..., None], *arguments: Any, count: int = 2) -> 
     for process in ranks:
         process.start()
     for process in ranks:
-        process.join(120)
+        process.join(600)
         if process.is_alive():
             process.kill()
             process.join()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.learn.interruption import Interrupt
 from tests.learn.ranks import together
 from tests.learn.recipe_kinds import recipe_kinds, write_data
 from tests.learn.tiny_run import tiny_recipe
@@ -38,11 +39,16 @@ def runs(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", recipe_kinds(Path("data")))
 def test_two_processes_learn_what_one_learns(runs, kind):
-    one, two = (json.loads((runs / n / kind / "metrics.json").read_text()) for n in ("one", "two"))
+    assert_same_learning(runs, kind, "two")
+
+
+def assert_same_learning(runs: Path, kind: str, how: str) -> None:
+    """Losses, weights and scores are those of one process."""
+    one, two = (json.loads((runs / n / kind / "metrics.json").read_text()) for n in ("one", how))
     losses = [[entry["loss"] for entry in metrics["train"]] for metrics in (one, two)]
     assert len(losses[0]) == 6
     torch.testing.assert_close(losses[1], losses[0], rtol=0, atol=2e-6)
-    first, second = (load_file(runs / n / kind / "model.safetensors") for n in ("one", "two"))
+    first, second = (load_file(runs / n / kind / "model.safetensors") for n in ("one", how))
     assert first.keys() == second.keys()
     for name, value in first.items():
         # Adam divides by the size of a gradient, however near to rounding it is.
@@ -55,6 +61,33 @@ def test_two_processes_learn_what_one_learns(runs, kind):
                 assert two[split][key] == value, key
             elif isinstance(value, float):
                 assert two[split][key] == pytest.approx(value, rel=1e-4, abs=1e-5), key
+
+
+SHARDED = ("dino", "masked", "mixed stream of images")
+
+
+def train_sharded(data: Path, out: Path) -> None:
+    """Models cut among the processes; two of them stop the last run after a checkpoint."""
+    for kind in SHARDED:
+        recipe = recipe_kinds(data)[kind]
+        recipe.train.shard, recipe.train.checkpoint_every = True, 2
+        stops = kind == SHARDED[-1] and os.environ["WORLD_SIZE"] == "2"
+        try:
+            train(recipe, out / kind, [Interrupt([3])] if stops else [])
+        except KeyboardInterrupt:
+            assert stops
+
+
+def test_models_cut_among_processes_learn_the_same_and_go_on_with_another_number(runs):
+    out = runs / "cut"
+    assert together(train_sharded, runs / "data", out) == [0, 0]
+    checkpoint = out / SHARDED[-1] / "checkpoints" / "checkpoint-2"
+    parts = json.loads((checkpoint / "complete.json").read_text())["files"]
+    assert {f"optimizer_0/__{rank}_0.distcp" for rank in range(2)} <= parts.keys()
+    assert not (out / SHARDED[-1] / "model.safetensors").exists()
+    assert together(train_sharded, runs / "data", out, count=3) == [0, 0, 0]
+    for kind in SHARDED:
+        assert_same_learning(runs, kind, "cut")
 
 
 class Signal(TrainerCallback):

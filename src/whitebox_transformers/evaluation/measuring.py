@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from typing import Any
 
@@ -11,10 +12,17 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from whitebox_transformers.data.loading import evaluation_batches
-from whitebox_transformers.data.protocol import Split
+from whitebox_transformers.data.protocol import Sample, Split
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.tasks.task import Task
-from whitebox_transformers.training.processes import gathered, of_main, rank, world_size
+from whitebox_transformers.training.processes import (
+    any_of,
+    gathered,
+    of_main,
+    rank,
+    world_size,
+)
+from whitebox_transformers.training.sharding import is_sharded
 
 
 @torch.no_grad()
@@ -46,20 +54,38 @@ def measure(
         UserError: There is nothing to measure.
     """
     model.eval()
-    mine, world = (rank(), world_size()) if together else (0, 1)
-    pin_memory = model.device.type != "cpu"
-    loader = evaluation_batches(split, batch_size, workers, pin_memory, rank=mine, world=world)
-    hidden = together and rank() > 0
-    own = [
-        task.measure_batch(model, {key: value.to(model.device) for key, value in batch.items()})
-        for batch in tqdm(loader, desc=title, leave=False, delay=1, disable=hidden)
-    ]
-    own = [rows.cpu().double() for rows in own]
+    number, world = (rank(), world_size()) if together else (0, 1)
+    pin = model.device.type != "cpu"
+    loader = evaluation_batches(split, batch_size, workers, pin, rank=number, world=world)
+    hidden = number > 0
+    batches = tqdm(loader, desc=title, leave=False, delay=1, disable=hidden)
+    keep_step = together and is_sharded(model)
+    pairs = _in_step(batches, split, batch_size) if keep_step else ((b, True) for b in batches)
+    own = []
+    for batch, counts in pairs:
+        rows = task.measure_batch(model, {k: v.to(model.device) for k, v in batch.items()})
+        if counts:
+            own.append(rows.cpu().double())
     parts = gathered(own) if together else [own]
     scores = (
         task.summarise(_in_order(parts, title, task.unit), split, model.config) if parts else {}
     )
     return of_main(scores) if together else scores
+
+
+def _in_step(batches: Iterable[Sample], split: Split, size: int) -> Iterator[tuple[Sample, bool]]:
+    """As many batches in every process, for a model that none can run alone; with which count."""
+    own = iter(batches)
+    last = None
+    while True:
+        batch = next(own, None)
+        if not any_of(batch is not None):
+            return
+        if batch is None and last is None:
+            last = next(iter(evaluation_batches(split, size)))
+        last = batch if batch is not None else last
+        assert last is not None
+        yield last, batch is not None
 
 
 def _in_order(parts: list[list[Tensor]], title: str, unit: str) -> Tensor:

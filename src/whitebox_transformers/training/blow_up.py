@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from whitebox_transformers.analysis.layers import evaluating
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.sharding import own_part
 
 MEND = "lower train.learning_rate ({rate}), lengthen train.warmup or set train.clip"
 
@@ -27,7 +28,7 @@ def check_gradients(model: nn.Module, step: int, rate: float) -> None:
         UserError: One is not finite; names the parameter closest to the loss.
     """
     named = {
-        name: parameter.grad
+        name: own_part(parameter.grad)
         for name, parameter in model.named_parameters()
         if parameter.grad is not None
     }

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.training.batches import Position
 from whitebox_transformers.training.files import read_json, write_json
 from whitebox_transformers.training.processes import wait
+from whitebox_transformers.training.sharding import own_part
 
 SEAL = "complete.json"
 
@@ -58,7 +58,8 @@ def remove_incomplete(folder: Path) -> None:
 
 def seal(path: Path, seconds: float, cpu_seconds: float, position: Position) -> None:
     """Declare a checkpoint complete."""
-    sizes = {file.name: file.stat().st_size for file in path.iterdir() if file.is_file()}
+    files = [file for file in path.rglob("*") if file.is_file()]
+    sizes = {str(file.relative_to(path)): file.stat().st_size for file in files}
     notes = {"seconds": seconds, "cpu_seconds": cpu_seconds, "position": asdict(position)}
     write_json(path / SEAL, notes | {"files": sizes})
 
@@ -125,7 +126,7 @@ class SealCheckpoints(TrainerCallback):
         broken = [
             name
             for name, value in kwargs["model"].named_parameters()
-            if not torch.isfinite(value).all()
+            if not own_part(value).isfinite().all()
         ]
         if broken:
             raise UserError(

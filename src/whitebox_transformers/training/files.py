@@ -47,8 +47,18 @@ def write_weights(path: Path, model: torch.nn.Module, **metadata: Any) -> None:
 
     A tensor that has several names, such as a tied embedding, is written once.
     """
-    notes = {"format": "pt", NOTES: json.dumps(metadata)}
+    notes = _notes(metadata)
     write_whole(path, lambda temporary: safetensors.torch.save_model(model, str(temporary), notes))
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], **metadata: Any) -> None:
+    """The same of tensors by the names that they have in a model, each once."""
+    notes = _notes(metadata)
+    write_whole(path, lambda temporary: safetensors.torch.save_file(tensors, temporary, notes))
+
+
+def _notes(metadata: dict[str, Any]) -> dict[str, str]:
+    return {"format": "pt", NOTES: json.dumps(metadata)}
 
 
 def read_weights(path: Path, model: torch.nn.Module) -> dict[str, Any]:

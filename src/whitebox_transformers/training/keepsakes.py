@@ -9,7 +9,9 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from whitebox_transformers.tasks.task import Task
-from whitebox_transformers.training.files import read_metadata, write_weights
+from whitebox_transformers.training.files import read_metadata
+from whitebox_transformers.training.processes import of_main
+from whitebox_transformers.training.sharding import store_weights
 
 
 class KeepBest(TrainerCallback):
@@ -37,14 +39,14 @@ class KeepBest(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Compare with the record and replace it."""
-        if not state.is_world_process_zero:
-            return
         scores = {score.key: metrics[f"eval_{score.key}"] for score in self.task.scores}
-        if self.task.selection and self.path.is_file() and not self._is_better(scores):
-            return
-        write_weights(self.path, kwargs["model"], step=state.global_step, validation=scores)
+        if of_main(state.is_world_process_zero and self._is_better(scores)):
+            notes = {"step": state.global_step, "validation": scores}
+            store_weights(self.path, kwargs["model"], **notes)
 
     def _is_better(self, scores: dict[str, float]) -> bool:
+        if not (self.task.selection and self.path.is_file()):
+            return True
         record = read_metadata(self.path)["validation"]
         new, old = (
             [score.rank(values[score.key]) for score in self.task.selection]
@@ -76,9 +78,9 @@ class KeepAtSteps(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Keep the weights of this step if it was chosen."""
-        if state.is_world_process_zero and state.global_step in self.steps:
+        if state.global_step in self.steps:
             path = self.folder / f"step-{state.global_step:08d}.safetensors"
-            write_weights(path, kwargs["model"], step=state.global_step)
+            store_weights(path, kwargs["model"], step=state.global_step)
 
 
 def kept_weights(folder: Path) -> list[tuple[int, Path]]:

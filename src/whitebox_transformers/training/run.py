@@ -43,6 +43,7 @@ from whitebox_transformers.training.provenance import provenance
 from whitebox_transformers.training.rate_monitor import monitored
 from whitebox_transformers.training.run_folder import RunFolder, recipe_of
 from whitebox_transformers.training.schedule import Schedule, make_schedule
+from whitebox_transformers.training.sharding import is_sharded, whole_copy
 from whitebox_transformers.training.trainer import WhiteboxTrainer
 
 
@@ -198,11 +199,13 @@ def _finish(
     wait()
     task = trainer.task
     model = trainer.trained_model()
+    if is_sharded(model):
+        model = whole_copy(model)
     best = read_weights(folder.best, model)
     metrics = _curves(trainer.state, task) | {"best": {"step": best["step"]} | best["validation"]}
     if data.test is not None:
         batch = recipe.train.batch_size // world_size()
-        metrics["test"] = trainer.measure(data.test, batch, "test")
+        metrics["test"] = trainer.measure(model, data.test, batch, "test")
     if is_main_process():
         _save_model(folder.path, model, preprocessor)
         _write_results(recipe, folder, model, metrics, clock)

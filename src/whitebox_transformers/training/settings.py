@@ -95,6 +95,10 @@ class TrainConfig:
     """Keep of each layer its input alone and compute the layer again in the backward pass: far less
     memory for the time of one more forward pass. Never changes a result."""
 
+    shard: bool = False
+    """Of several processes: cut parameters, gradients and the optimiser's state among them (FSDP2)
+    instead of keeping all of them in each. Never changes a result beyond rounding."""
+
     device: Literal["auto", "cpu"] = "auto"
     """``auto``: a GPU if there is one."""
 

@@ -26,12 +26,13 @@ from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.batches import Position, RunBatches
 from whitebox_transformers.training.blow_up import bad_loss, check_gradients
 from whitebox_transformers.training.optimizer import decaying_parameters, optimizer_class
-from whitebox_transformers.training.processes import world_size
+from whitebox_transformers.training.processes import any_of, world_size
 from whitebox_transformers.training.rate_monitor import RateMonitor
 from whitebox_transformers.training.rate_penalty import RatePenalty, learning_layers
 from whitebox_transformers.training.recompute import recompute_layers
 from whitebox_transformers.training.schedule import Schedule
 from whitebox_transformers.training.settings import TrainConfig
+from whitebox_transformers.training.sharding import allow_on_cpu, sharding_arguments
 from whitebox_transformers.training.stopping import StopOnSignal
 
 
@@ -70,9 +71,12 @@ class WhiteboxTrainer(Trainer):
         self.objective = self.task.objective(recipe)
         self._use_cache = getattr(model.config, "use_cache", None)
         self._piece = 0
+        arguments = _arguments(recipe, model, checkpoints, schedule)
+        if recipe.train.shard:
+            allow_on_cpu()
         super().__init__(
             model=model,
-            args=_arguments(recipe, checkpoints, schedule),
+            args=arguments,
             train_dataset=self.train_split,
             eval_dataset=self.validation_split,
             compute_loss_func=self.objective,
@@ -114,7 +118,10 @@ class WhiteboxTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The task's scores on the validation split, whose batches the processes share."""
         found = self.measure(
-            self.validation_split, self.args.per_device_eval_batch_size, "validation"
+            self._present_model,
+            self.validation_split,
+            self.args.per_device_eval_batch_size,
+            "validation",
         )
         metrics = {f"eval_{score.key}": found[score.key] for score in self.task.scores}
         self.log(metrics)
@@ -128,16 +135,19 @@ class WhiteboxTrainer(Trainer):
         """The model; Trainer's own type lets it be missing."""
         return cast(PreTrainedModel, self.model)
 
-    def measure(self, split: Split, size: int, title: str) -> dict[str, Any]:
-        """What the task says of the model on a split; all processes do this together.
+    def measure(
+        self, model: PreTrainedModel, split: Split, size: int, title: str
+    ) -> dict[str, Any]:
+        """What the task says of a model on a split; all processes do this together.
 
         Args:
+            model: On the device to use.
             split: As evaluation sees it.
             size: Samples that a process looks at at a time.
             title: Name of the split.
         """
         workers = self.args.dataloader_num_workers
-        return measure(self.task, self._present_model, split, size, workers, title, together=True)
+        return measure(self.task, model, split, size, workers, title, together=True)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -171,7 +181,9 @@ class WhiteboxTrainer(Trainer):
         self._piece += 1
         loss = super().training_step(model, inputs, num_items_in_batch)
         rate = self.recipe.train.learning_rate
-        if not math.isfinite(loss.item()):
+        bad = not math.isfinite(loss.item())
+        # Of a cut model all must look together.
+        if any_of(bad) if self.recipe.train.shard else bad:
             raise bad_loss(
                 loss.item(), step + 1, rate, self._present_model, self._prepare_inputs(inputs)
             )
@@ -231,7 +243,9 @@ def _schedule(train: TrainConfig) -> dict[str, Any]:
     return {"lr_scheduler_type": kind, "lr_scheduler_kwargs": options}
 
 
-def _arguments(recipe: Recipe, checkpoints: Path, schedule: Schedule) -> TrainingArguments:
+def _arguments(
+    recipe: Recipe, model: PreTrainedModel, checkpoints: Path, schedule: Schedule
+) -> TrainingArguments:
     train = recipe.train
     # The batch is cut among processes, so that their number does not change it.
     piece = train.batch_size // (train.accumulate * world_size())
@@ -261,6 +275,7 @@ def _arguments(recipe: Recipe, checkpoints: Path, schedule: Schedule) -> Trainin
         remove_unused_columns=False,
         # Every parameter that learns has a part in every loss.
         ddp_find_unused_parameters=False,
+        **sharding_arguments(recipe, model),
         # `RunBatches` begins at the right batch by itself.
         ignore_data_skip=True,
         report_to="none",
