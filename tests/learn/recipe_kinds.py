@@ -18,7 +18,7 @@ from whitebox_transformers.data.text import TokenizerConfig
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.recipe import recipe_from_dict, recipe_to_dict
 
-LENGTH = {"steps": 6, "evaluate_every": 3, "checkpoint_every": 6, "log_every": 1}
+LENGTH = {"steps": 6, "evaluate_every": 6, "checkpoint_every": 6, "log_every": 1}
 
 
 def recipe_kinds(data: Path) -> dict[str, Recipe]:
