@@ -48,6 +48,7 @@ def passes(rows: list[dict[str, Any]]) -> list[str]:
 def figure(rows: list[dict[str, Any]], name: str, title: str) -> Figure:
     """Seconds of a call against each axis, both logarithmic, a line for every contender."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
 
     from whitebox_transformers.report.palette import SERIES
 
@@ -68,7 +69,7 @@ def figure(rows: list[dict[str, Any]], name: str, title: str) -> Figure:
                          for at, _ in points})  # fmt: skip
         panel.set(xscale="log", yscale="log", xlabel=label, ylabel="seconds")
         panel.set_xticks(places, [f"{at:,}" for at in places])
-        panel.minorticks_off()
+        panel.xaxis.set_minor_locator(NullLocator())
         panel.grid(alpha=0.25)
     handles, labels = drawn.axes[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
@@ -87,10 +88,11 @@ def curves(rows: list[dict[str, Any]], name: str) -> dict[tuple[str, str], list[
 
 
 def svg(drawn: Figure) -> str:
-    """A figure as an element of a page."""
+    """A figure as an element of a page, no wider than its column."""
     written = io.StringIO()
     drawn.savefig(written, format="svg")
-    return written.getvalue()[written.getvalue().index("<svg") :]
+    _, tag, element = written.getvalue().partition("<svg")
+    return f'{tag} style="max-width: 100%; height: auto"{element}'
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

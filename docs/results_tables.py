@@ -67,6 +67,8 @@ def _row(cells: list[str]) -> nodes.row:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return ""  # of a single seed there is no spread
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value)
