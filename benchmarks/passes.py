@@ -219,7 +219,7 @@ def training(settings: Settings, found: Pair, mode: str, device: torch.device) -
 
     losses, kept = {}, {}
     for name, model in models.items():
-        losses[name] = loss_of(model.train().requires_grad_(True).train())
+        losses[name] = loss_of(model.requires_grad_(True).train())
         if mode == "eager":
             kept[name] = saved_bytes(losses[name], model.parameters())
     dtype = "bfloat16" if half else "float32"

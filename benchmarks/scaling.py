@@ -102,8 +102,7 @@ def rows(times: dict[str, Timing], shared: Learner) -> list[dict]:
     mode = f"{PROCESSES} processes, one thread each"
     one, split, each = times.values()
     trained = sum(p.nbytes for p in shared.model.parameters() if p.requires_grad)
-    # Each does a whole batch: twice as much work is done in the time.
-    doubled = Timing([PROCESSES * seconds for seconds in one.seconds])
+    doubled = one * PROCESSES  # each does a whole batch: twice the work is done in the time
     return [
         ratio_row(mode, "strong scaling: speed over one process, ideal 2", one, split),
         ratio_row(mode, "weak scaling: speed over one process, ideal 2", doubled, each),

@@ -3,13 +3,13 @@
     wbt bench sweeps
     wbt bench sweeps system=gpt device=cuda
 
-Every point is a run of :mod:`benchmarks.passes`; `benchmarks.draw` makes the curves.
+Every point is a run of :mod:`benchmarks.passes`; `docs/cost_curves.py` draws them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from benchmarks import passes
 from benchmarks.systems import SYSTEMS
@@ -65,8 +65,7 @@ def points(settings: Settings) -> Iterator[tuple[str, int, passes.Settings]]:
             yield axis, place, passes.Settings(**own, heads=max(1, own["width"] // HEAD))
 
 
-OWN = ("system", "width", "depth", "side", "length", "batch", "passes", "dtypes", "rounds",
-       "device", "threads")  # fmt: skip
+OWN = {field.name for field in fields(Settings)} & {field.name for field in fields(passes.Settings)}
 
 
 def measure(settings: Settings) -> list[dict]:

@@ -109,15 +109,19 @@ def quantize(model: Model) -> Model:
             f"Move it there, model.cpu(), or stay with fold(model, dtype=torch.bfloat16)."
         )
     check_int8()
-    quantized = with_diagonals_apart(fold(model, dtype=torch.float32))
-    vocabulary = quantized.get_output_embeddings()
-    for module in list(quantized.modules()):
+    return with_int8_products(with_diagonals_apart(fold(model, dtype=torch.float32)))
+
+
+def with_int8_products(folded: Model) -> Model:
+    """A folded model, changed in place, whose layers and vocabulary multiply in int8."""
+    vocabulary = folded.get_output_embeddings()
+    for module in list(folded.modules()):
         in_layer = isinstance(module, FoldedLayer | CrateLayer)
         for parent in list(module.modules()) if in_layer else [module]:
             for name, child in list(parent.named_children()):
                 if isinstance(child, nn.Linear) and (in_layer or child is vocabulary):
                     setattr(parent, name, Int8Linear(child))
-    return quantized
+    return folded
 
 
 @torch.no_grad()
@@ -147,4 +151,11 @@ def check_int8() -> None:
         )
 
 
-__all__ = ["DiagonalApart", "Int8Linear", "check_int8", "quantize", "with_diagonals_apart"]
+__all__ = [
+    "DiagonalApart",
+    "Int8Linear",
+    "check_int8",
+    "quantize",
+    "with_diagonals_apart",
+    "with_int8_products",
+]
