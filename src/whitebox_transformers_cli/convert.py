@@ -44,6 +44,10 @@ def convert(
         bool | None,
         typer.Option("--norm-pix-loss", help="CRATE-MAE that learned normalised patches."),
     ] = None,
+    decoder_heads: Annotated[
+        int | None,
+        typer.Option("--decoder-heads", min=1, help="Of CRATE-MAE's decoder; else as --heads."),
+    ] = None,
     apply_head: Annotated[
         bool,
         typer.Option("--apply-head", help="Demo checkpoint: use `head`, which the authors do not."),
@@ -70,6 +74,7 @@ def convert(
                 embedding_norm_eps=embedding_norm_eps,
                 pad_token_id=pad_token_id,
                 norm_pix_loss=norm_pix_loss,
+                decoder_heads=decoder_heads,
             )
         )
     )

@@ -101,8 +101,8 @@ def loss(images: Tensor, predicted: Tensor, hidden: Tensor, patch, normalise: bo
 
 
 def hide(noise: Tensor, ratio: float) -> Tensor:
-    """(B, N) bool: all but the patches with the least noise."""
-    kept = math.floor(noise.shape[1] * (1 - ratio) + 1e-9)
+    """(B, N) bool: all but the patches with the least noise, counted as the authors count."""
+    kept = int(noise.shape[1] * (1 - ratio))
     hidden = torch.ones_like(noise, dtype=torch.bool)
     for sample, row in enumerate(noise):
         hidden[sample, row.argsort()[:kept]] = False

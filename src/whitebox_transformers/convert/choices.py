@@ -31,6 +31,7 @@ class Choices:
         threshold: lambda of ISTA.
         pool: ``"cls"`` or ``"mean"``.
         norm_pix_loss: Whether CRATE-MAE learned normalised patches.
+        decoder_heads: Number of subspaces in CRATE-MAE's decoder, where it differs.
         apply_head: Let the demo checkpoint's unused ``head`` follow its ``mlp_head``.
         embedding_norm_eps: Epsilon of the LayerNorms that CRATE-BERT configures.
         pad_token_id: The token that positions of CRATE-BERT leave out.
@@ -46,6 +47,7 @@ class Choices:
     embedding_norm_eps: float | None = None
     pad_token_id: int | None = None
     norm_pix_loss: bool | None = None
+    decoder_heads: int | None = None
 
     def refuse_others(self, read: Iterable[str], layout: str) -> None:
         """Raise `UserError` where something is said that the layout does not ask."""

@@ -31,6 +31,7 @@ def convert(
     embedding_norm_eps: float | None = None,
     pad_token_id: int | None = None,
     norm_pix_loss: bool | None = None,
+    decoder_heads: int | None = None,
 ) -> ConversionReport:
     """Convert ``file`` into the new folder ``out``, which ``from_pretrained`` and pipelines read.
 
@@ -53,6 +54,7 @@ def convert(
             1e-12 unless the file's configuration or this says otherwise.
         pad_token_id: CRATE-BERT's padding token, after which positions count; likewise, 1.
         norm_pix_loss: Whether CRATE-MAE learned normalised patches; likewise, False.
+        decoder_heads: Number of subspaces in CRATE-MAE's decoder; likewise, ``heads``.
 
     Returns:
         What was decided, used, dropped and ignored.
@@ -72,6 +74,7 @@ def convert(
         embedding_norm_eps,
         pad_token_id,
         norm_pix_loss,
+        decoder_heads,
     )
     refuse_existing(out)
     checkpoint = read_checkpoint(file)

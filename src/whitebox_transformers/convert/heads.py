@@ -67,37 +67,50 @@ def divisors(number: int) -> list[int]:
     return [k for k in range(1, number + 1) if number % k == 0]
 
 
-def decide_heads(checkpoint: Checkpoint, flag: int | None, shapes: Shapes) -> Decision:
+def decide_heads(
+    checkpoint: Checkpoint,
+    flag: int | None,
+    shapes: Shapes,
+    part: str = "",
+    default: Decision | None = None,
+) -> Decision:
     """Number of heads.
 
     Args:
         checkpoint: The file.
         flag: What the user says.
         shapes: What the shapes say.
+        part: In front of the names of flag, decision and metadata, e.g. ``decoder_``.
+        default: Taken, where it fits, if nothing else decides.
 
     Raises:
         UserError: Nothing decides, or the flag does not fit.
     """
-    fitting = shapes.fitting
+    fitting, name = shapes.fitting, f"{part}heads"
+    spelt = f"--{name.replace('_', '-')}"
     allowed = f"{shapes.inner} rows of projections allow {', '.join(map(str, fitting)) or 'none'}"
     if flag is not None:
         if flag not in fitting:
-            raise UserError(f"--heads {flag} does not fit {checkpoint.path}: {allowed}")
-        return Decision("heads", flag, "flag")
+            raise UserError(f"{spelt} {flag} does not fit {checkpoint.path}: {allowed}")
+        return Decision(name, flag, "flag")
     if len(fitting) == 1:
-        return Decision("heads", fitting[0], "shapes")
-    named = _heads_in_metadata(checkpoint.metadata, shapes)
+        return Decision(name, fitting[0], "shapes")
+    named = _heads_in_metadata(checkpoint.metadata, shapes, part)
     if named and named[0] in fitting:
-        return Decision("heads", named[0], f"metadata: {named[1]}")
+        return Decision(name, named[0], f"metadata: {named[1]}")
+    if default is not None and default.value in fitting:
+        return Decision(name, default.value, default.origin)
     arch = checkpoint.metadata.get("arch")
     remark = f" (its arch {arch!r} has other shapes)" if isinstance(arch, str) else ""
     raise UserError(
-        f"{checkpoint.path} does not say how many heads it has{remark}: give --heads; {allowed}"
+        f"{checkpoint.path} does not say how many {name} it has{remark}: give {spelt}; {allowed}"
     )
 
 
-def _heads_in_metadata(metadata: dict[str, Any], shapes: Shapes) -> tuple[int, str] | None:
-    for field in HEAD_FIELDS:
+def _heads_in_metadata(
+    metadata: dict[str, Any], shapes: Shapes, part: str
+) -> tuple[int, str] | None:
+    for field in (part + field for field in HEAD_FIELDS):
         heads = whole_number(metadata.get(field))
         if heads is not None:
             return heads, f"{field} = {heads}"

@@ -21,7 +21,7 @@ CASES = {
         {"lam": 0.1, "eta": 0.3},
         {"image_size": (8, 10), "threshold": 0.1, "step_size": 0.3},
     ),
-    "deep-decoder": ({"depth": 1, "decoder_depth": 3}, {}, {}),
+    "deep-decoder": ({"depth": 1, "decoder_depth": 3}, {"decoder_heads": 2}, {"decoder_heads": 2}),
 }
 
 
@@ -42,7 +42,7 @@ def test_loss_prediction_and_gradients(case, tmp_path):
     hidden = oracle.hide(noise, 0.75)
     steps = {key: function[key] for key in ("eta", "lam") if key in function}
     latent = oracle.encode(leaves, images, hidden, heads=3, **steps)
-    predicted = oracle.decode(leaves, latent, heads=3)
+    predicted = oracle.decode(leaves, latent, heads=function.get("decoder_heads", 3))
     loss = oracle.loss(images, predicted, hidden, patch, function.get("normalise", False))
     loss.backward()
 
@@ -92,11 +92,11 @@ def test_golden(case, suffix, golden_dir, tmp_path):
 
 def test_the_training_script_says_what_shapes_do_not(tmp_path):
     state = oracle.random_mae()
-    said = {"num_heads": 4, "norm_pix_loss": True, "mask_ratio": 0.5}
+    said = {"num_heads": 4, "decoder_num_heads": 6, "norm_pix_loss": True, "mask_ratio": 0.5}
     file = save(tmp_path / "mae.pth", {"model": state, "args": said})
     convert(file, tmp_path / "out")
     config = CrateMAEForPreTraining.from_pretrained(tmp_path / "out").config
-    assert (config.num_attention_heads, config.decoder_num_attention_heads) == (4, 4)
+    assert (config.num_attention_heads, config.decoder_num_attention_heads) == (4, 6)
     assert config.norm_pix_loss
     assert config.mask_ratio == 0.5
 

@@ -6,6 +6,8 @@ import pytest
 import torch
 from tests.contract.tiny_mae import tiny_mae, tiny_masked
 from tests.oracles import authors_mae as oracle
+from transformers import ViTMAEConfig
+from transformers.models.vit_mae.modeling_vit_mae import ViTMAEEmbeddings
 
 from whitebox_transformers.crate import MAE_PRESETS, CrateMAEConfig, CrateMAEForPreTraining
 from whitebox_transformers.crate.block import CrateLayer
@@ -126,10 +128,17 @@ def test_masks_follow_the_noise_or_the_seed():
 
 
 @pytest.mark.parametrize(
-    ("count", "ratio", "visible"), [(196, 0.75, 49), (10, 0.9, 1), (9, 0.5, 4)]
+    ("count", "ratio", "visible"),
+    # The last three are a hair below a whole number in floating point, and rounded down.
+    [(196, 0.75, 49), (9, 0.5, 4), (10, 0.6, 4), (25, 0.8, 4), (100, 0.9, 9), (20, 0.9, 1)],
 )
-def test_the_visible_patches_are_counted_exactly(count, ratio, visible):
+def test_as_many_patches_are_visible_as_in_the_black_box(count, ratio, visible):
     assert visible_patches(count, ratio) == visible
+    embeddings = ViTMAEEmbeddings(
+        ViTMAEConfig(hidden_size=4, image_size=4, patch_size=4, mask_ratio=ratio)
+    )
+    kept, _, _ = embeddings.random_masking(torch.zeros(1, count, 4))
+    assert kept.shape[1] == visible
 
 
 @torch.no_grad()

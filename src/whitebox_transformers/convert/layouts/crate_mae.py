@@ -54,7 +54,7 @@ class CrateMAE(ClassifierLayout):
 
     name: ClassVar[str] = "CRATE-MAE (masked autoencoder)"
     reads: ClassVar[frozenset[str]] = frozenset(
-        {"heads", "image_size", "step_size", "threshold", "norm_pix_loss"}
+        {"heads", "decoder_heads", "image_size", "step_size", "threshold", "norm_pix_loss"}
     )
     resize_over_crop: ClassVar[float] = 256 / 224
 
@@ -90,7 +90,7 @@ class CrateMAE(ClassifierLayout):
     ) -> tuple[CrateMAEConfig, list[Decision]]:
         keys, metadata = checkpoint.tensors.keys(), checkpoint.metadata
         width, channels, tall, wide = checkpoint.shape("patch_embed.proj.weight", axes=4)
-        heads = [_heads(checkpoint, stack, width, choices.heads) for stack in STACKS]
+        heads = _heads(checkpoint, width, choices)
         positions = positions_of(checkpoint, width, POSITIONS)
         image = decide_image(checkpoint, choices, positions, (tall, wide))
         step_size, threshold = decide_steps({}, choices, threshold=0.5)
@@ -124,22 +124,29 @@ def _has_output(prefix: str, keys: Set[str]) -> bool:
     return any(key.startswith(prefix) and ".fn.to_out." in key for key in keys)
 
 
-def _heads(checkpoint: Checkpoint, stack: str, width: int, flag: int | None) -> Decision:
-    """Number of heads of one of the two stacks; the flag is for both.
+def _heads(checkpoint: Checkpoint, width: int, choices: Choices) -> list[Decision]:
+    """Number of heads of encoder and decoder; the decoder's are the encoder's if nothing is said.
 
     Raises:
-        UserError: Nothing decides it, or a projection is not to the token's width.
+        UserError: Nothing decides it, a projection is not to the token's width, or one half has
+            output matrices and the other has none.
     """
-    prefix, _, (first, _) = STACKS[stack]
     keys = checkpoint.tensors.keys()
-    place = 0 if first is COMPRESS else 1
-    key = f"{prefix}0.layers.0.{place}.{QKV}"
-    inner, _ = checkpoint.shape(key, axes=2)
-    if inner != width:
+    halves = []
+    for prefix, _, (first, _) in STACKS.values():
+        key = f"{prefix}0.layers.0.{0 if first is COMPRESS else 1}.{QKV}"
+        inner, _ = checkpoint.shape(key, axes=2)
+        if inner != width:
+            raise UserError(
+                f"{checkpoint.path}: {key!r} has {inner} rows; expected the token's width {width}"
+            )
+        fitting = [k for k in divisors(inner) if (k > 1) == _has_output(prefix, keys)]
+        halves.append(Shapes(width, layers_below(prefix, keys), inner, fitting))
+    if len({prefix for prefix, *_ in STACKS.values() if _has_output(prefix, keys)}) == 1:
         raise UserError(
-            f"{checkpoint.path}: {key!r} has {inner} rows; expected the token's width {width}"
+            f"{checkpoint.path}: one half has a single head and no output matrices, the other has "
+            "them; there is no CRATE-MAE here of both kinds"
         )
-    fitting = [k for k in divisors(inner) if (k > 1) == _has_output(prefix, keys)]
-    shapes = Shapes(width, layers_below(prefix, keys), inner, fitting)
-    found = decide_heads(checkpoint, flag, shapes)
-    return Decision("heads" if stack == "encoder" else "decoder_heads", found.value, found.origin)
+    encoder = decide_heads(checkpoint, choices.heads, halves[0])
+    decoder = decide_heads(checkpoint, choices.decoder_heads, halves[1], "decoder_", encoder)
+    return [encoder, decoder]
