@@ -13,6 +13,7 @@ from tests.learn.interruption import Interrupt, assert_same_run
 from tests.learn.tiny_text_run import tiny_text_recipe, write_language
 from transformers import AutoTokenizer, pipeline
 
+from whitebox_transformers.data.text import TokenizerConfig
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.finished_run import evaluate, load_run
 from whitebox_transformers.tasks import task_of
@@ -145,8 +146,17 @@ def test_a_finished_run_reads_changed_text_in_its_own_tokens(text, tmp_path):
         evaluate(result.folder)
 
 
-def test_a_stored_tokenizer_of_another_model_is_refused(text, tmp_path):
+def test_a_stored_tokenizer_goes_with_its_model_or_is_refused(text, tmp_path, caplog):
     result = train(tiny_text_recipe(*KINDS[0], text, steps=2), tmp_path / "run")
+    goes_on = tiny_text_recipe(*KINDS[0], text)
+    goes_on.model.from_, goes_on.model.config = str(result.folder), {}
+    for block in (TokenizerConfig(), TokenizerConfig(kind="bytes")):
+        assert not caplog.records
+        goes_on.tokenizer = block
+        _, tokenizer = task_of(goes_on).prepare(goes_on)
+        kept = AutoTokenizer.from_pretrained(result.folder)
+        assert tokenizer.get_vocab() == kept.get_vocab()
+    assert "tokenizer: block is not read: model.from=" in caplog.text
     tokenizer = AutoTokenizer.from_pretrained(result.folder)
     tokenizer.add_tokens(["<another>"])
     tokenizer.save_pretrained(result.folder)

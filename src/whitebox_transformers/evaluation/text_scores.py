@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -162,13 +164,25 @@ def _weights_digest(folder: Path) -> str | None:
 def _default_file(
     run: str | Path, data: Sequence[str | Path], texts: Texts, protocol: dict[str, Any]
 ) -> Path | None:
+    """A name that says what was scored, and ends in a digest of all that decides it.
+
+    Texts of the same name, or other columns, splits and separators, have files of their own.
+    """
     folder = Path(run).expanduser()
     if not folder.is_dir():
         return None
-    first = Path(data[0]).name
-    more = f"-and-{len(data) - 1}-more" if len(data) > 1 else ""
-    windows = f"context{protocol['context']}-stride{protocol['stride']}"
-    kind = "-last-words" if "last_word" in protocol else ""
-    kind += "-separated" if any(texts.endings) else ""
-    kind += "-joined" if texts.together else ""
-    return folder / "scores" / f"{first}{more}-{windows}{kind}.json"
+    first = texts.sources[0]
+    parts = [Path(data[0]).name, first.get("split"), first.get("column")]
+    parts.append(f"and-{len(data) - 1}-more" if len(data) > 1 else None)
+    parts += [f"context{protocol['context']}", f"stride{protocol['stride']}"]
+    parts.append("last-words" if "last_word" in protocol else None)
+    parts.append("separated" if any(texts.endings) else None)
+    parts.append("joined" if texts.together else None)
+    # A file is what it holds, wherever it lies.
+    sources = [{**source, "file": None} for source in texts.sources]
+    drawn = [protocol.get(key) for key in ("hidden_together", "seed")]
+    decides = json.dumps([texts.form, sources, drawn], sort_keys=True)
+    parts.append(hashlib.sha256(decides.encode()).hexdigest()[:8])
+    # A column may be called anything, also what no file can be.
+    named = (re.sub(r"[^\w.+-]+", "_", str(part))[:60] for part in parts if part is not None)
+    return folder / "scores" / f"{'-'.join(named)}.json"

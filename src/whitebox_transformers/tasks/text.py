@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -43,6 +44,7 @@ class TextRecipe(Recipe):
 
 
 SMOKE_MIB = 0.01
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=TextRecipe)
 D = TypeVar("D", TextData, ClassifiedTextData)
@@ -73,6 +75,12 @@ class TextTask(Task[T, D], Generic[T, D]):
         """
         source, tokenizer = recipe.model.from_, recipe.tokenizer
         if source is not None:
+            if tokenizer != TokenizerConfig():
+                logger.warning(
+                    "the recipe's tokenizer: block is not read: model.from=%s brings the tokenizer "
+                    "that its weights were trained with",
+                    source,
+                )
             tokenizer = _stored(source, self.config(recipe.model), f"model.from={source}")
         data = self._read(recipe, tokenizer)
         return data, data.tokenizer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import pytest
 from tests.unit.evaluation.tiny_language import SENTENCE, tiny_bert, tiny_gpt2
@@ -29,7 +30,9 @@ def text(tmp_path):
 
 def test_the_score_is_stored_in_the_model_s_folder_with_its_protocol(folder, text):
     stored = evaluate_texts(folder, [text], context=12, stride=5, device="cpu")
-    assert stored.file == folder / "scores" / "a.txt-context12-stride5.json"
+    assert stored.file is not None
+    assert stored.file.parent == folder / "scores"
+    assert re.fullmatch(r"a\.txt-context12-stride5-[0-9a-f]{8}\.json", stored.file.name)
     values = json.loads(stored.file.read_text())
     assert values == stored.values
     protocol = values["protocol"]
@@ -43,6 +46,23 @@ def test_the_score_is_stored_in_the_model_s_folder_with_its_protocol(folder, tex
     assert protocol["tokenizer"]["opening"] == []
     assert {"versions", "git", "command", "made", "hardware"} <= protocol.keys()
     assert "seed" not in protocol
+
+
+def test_scores_of_different_texts_have_files_of_their_own(folder, tmp_path):
+    """Columns of one table, texts of one name, separators; the same text again has the same."""
+    table, elsewhere = tmp_path / "a.csv", tmp_path / "b" / "a.csv"
+    table.write_text("one/1,two\nthe cat sat,on the mat\n")
+    elsewhere.parent.mkdir()
+    elsewhere.write_text("one/1,two\nthe dog sat,on the mat\n")
+
+    def score(path, column):
+        return evaluate_texts(folder, [path], column=column, device="cpu").file
+
+    one, two, other = score(table, "one/1"), score(table, "two"), score(elsewhere, "two")
+    assert len({one, two, other}) == 3
+    assert sorted((folder / "scores").iterdir()) == sorted((one, two, other))
+    assert one.name.startswith("a.csv-one_1-context")
+    assert score(table, "one/1") == one
 
 
 def test_weights_and_tokenizer_are_told_apart(folder, text, tmp_path):
