@@ -33,7 +33,12 @@ TRIED = [
     ("mssa_lowers_compression_rate", ODD, CONDITIONAL, "step = Z + MSSA and rate = published"),
     ("order_and_independence_of_tokens", ODD, HOLDS, ""),
     ("one_token_is_gated", ODD, CONDITIONAL, "orthogonal and complete"),
-    ("ista_lowers_lasso", {"width": 9, "tokens": 11, "seeds": 5}, CONDITIONAL, "eta |D|"),
+    (
+        "ista_lowers_lasso",
+        {"width": 9, "tokens": 33, "seeds": (5, 6, 7)},
+        CONDITIONAL,
+        "no entry of the start is negative and eta |D|_2^2 <= 2",
+    ),
     ("ista_with_identity_shrinks", {"width": 9, "tokens": 3, "threshold": 0.7}, HOLDS, ""),
     ("dictionary_keeps_coding_rate", {"width": 11, "eps": 0.1}, CONDITIONAL, "orthogonal"),
     ("majorizer_block_is_proximal", {"width": 9, "tokens": 5}, CONDITIONAL, "orthonormal"),
@@ -101,6 +106,8 @@ def test_arguments_that_cannot_be_are_refused():
         BY_NAME["gradient_points_to_subspace"](heads=1)
     with pytest.raises(UserError, match="at least 2"):
         BY_NAME["attention_only_layer_denoises"](heads=1)
+    with pytest.raises(UserError, match="no multiple of heads"):
+        BY_NAME["parameter_counts"](width=33)
     with pytest.raises(UserError, match="shares has 2 entries; expected 4"):
         BY_NAME["mssa_raises_snr"](shares=(1.0, 2.0))
 

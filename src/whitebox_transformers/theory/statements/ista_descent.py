@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +18,8 @@ from whitebox_transformers.theory.statement import Evidence, statement
 
 ATOMS = 2
 STEPS = 5
+# Spectral norm of the dictionary whose entries are all positive: atoms shorter than tokens.
+SHORT = 0.5
 POSITIVE, SIGNED, ZERO = "non-negative tokens", "tokens of both signs", "zero"
 
 
@@ -38,39 +41,42 @@ def ista_lowers_lasso(
 ) -> Evidence:
     """Step from non-negative tokens, from signed ones as after LayerNorm, and from zero.
 
+    The objective is a sum over tokens, so that the worst single token is judged.
+
     Args:
         width: d.
         tokens: N, drawn standard normal; their absolute values where they must not be negative.
         threshold: lambda.
-        curvatures: eta |D|_2^2, one case each; a proximal step surely descends up to 1.
+        curvatures: eta |D|_2^2, one case each; a proximal step surely descends up to 2.
         seeds: One draw of tokens and dictionaries each.
     """
     cases, lines = [], {}
     for start in (POSITIVE, SIGNED, ZERO):
         for curvature in curvatures:
             changes = []
-            for seed in seeds:
+            for seed, draw in itertools.product(seeds, (_as_the_network_starts, _short_positive)):
                 z = gaussian(tokens, width, seed=seed)
-                z = z.abs() if start == POSITIVE else z
-                square = gaussian(width, width, seed=seed + 1) * (2 / width) ** 0.5
-                wide = gaussian(width, ATOMS * width, seed=seed + 2) * (2 / width) ** 0.5
                 if start == ZERO:
-                    changes.append(_from_zero(z, wide, curvature, threshold))
+                    dictionary = draw(width, ATOMS * width, seed + 2)
+                    changes.append(_from_zero(z, dictionary, curvature, threshold))
                 else:
-                    changes.append(_from_tokens(z, square, curvature, threshold))
+                    z = z.abs() if start == POSITIVE else z
+                    dictionary = draw(width, width, seed + 1)
+                    changes.append(_from_tokens(z, dictionary, curvature, threshold))
             measured = at_most("largest relative change of the lasso", changes, 0.0, FLOOR)
-            granted = start != SIGNED and curvature <= 1
+            granted = start != SIGNED and curvature <= 2
             cases.append(Case([measured], {"start": start, "eta |D|^2": curvature}, granted))
             lines.setdefault(start, []).append(measured.value)
     return Evidence(
         cases,
         "The network starts at A = LN(Z), which has entries of both signs: there the lasso over "
-        "A >= 0 is not defined at the start, and it is compared with the start cut off at 0.",
-        condition="the start is not negative and eta |D|_2^2 <= 1",
+        "A >= 0 is not defined at the start, and it is compared with the start cut off at 0. The "
+        "sum over all tokens mostly falls from there too; for single tokens it may rise.",
+        condition="no entry of the start is negative and eta |D|_2^2 <= 2",
         chart=Chart(
             "Change of the lasso in a step of ISTA",
             r"$\eta\,\|D\|_2^2$",
-            "relative change (largest over seeds)",
+            "relative change (worst token)",
             [Line(start, curvatures, values) for start, values in lines.items()],
             [Level("no change", 0.0)],
             log_x=True,
@@ -78,26 +84,38 @@ def ista_lowers_lasso(
     )
 
 
-def lasso(z: Tensor, codes: Tensor, dictionary: Tensor, threshold: float) -> float:
-    """The objective summed over tokens (N, D) with codes (N, M)."""
-    return lasso_objective(z, codes, dictionary, threshold).sum().item()
-
-
 def _from_tokens(z: Tensor, dictionary: Tensor, curvature: float, threshold: float) -> float:
     eta = curvature / _squared_norm(dictionary)
-    before = lasso(z, z.relu(), dictionary, threshold)
-    after = lasso(z, ista.ista(z, dictionary, eta, threshold), dictionary, threshold)
-    return after / before - 1
+    codes = [z.relu(), ista.ista(z, dictionary, eta, threshold)]
+    return _largest_change(z, codes, dictionary, threshold)
 
 
 def _from_zero(z: Tensor, dictionary: Tensor, curvature: float, threshold: float) -> float:
     """Largest change in any of the first steps."""
     eta = curvature / _squared_norm(dictionary)
-    values = [lasso(z, torch.zeros(len(z), dictionary.shape[1]).to(z), dictionary, threshold)]
-    for steps in range(1, STEPS + 1):
-        codes = ista.proximal_steps_from_zero(z, dictionary, eta, threshold, steps)
-        values.append(lasso(z, codes, dictionary, threshold))
-    return max(after / before - 1 for before, after in zip(values, values[1:], strict=False))
+    codes = [torch.zeros(len(z), dictionary.shape[1]).to(z)] + [
+        ista.proximal_steps_from_zero(z, dictionary, eta, threshold, steps)
+        for steps in range(1, STEPS + 1)
+    ]
+    return _largest_change(z, codes, dictionary, threshold)
+
+
+def _largest_change(
+    z: Tensor, codes: Sequence[Tensor], dictionary: Tensor, threshold: float
+) -> float:
+    """Largest change of any token (N, D) from codes to the next, over its lasso at A = 0."""
+    values = torch.stack([lasso_objective(z, a, dictionary, threshold) for a in codes])
+    return (values.diff(dim=0) / (z.square().sum(-1) / 2)).max().item()
+
+
+def _as_the_network_starts(width: int, atoms: int, seed: int) -> Tensor:
+    return gaussian(width, atoms, seed=seed) * (2 / width) ** 0.5
+
+
+def _short_positive(width: int, atoms: int, seed: int) -> Tensor:
+    """Here positive tokens lie along the direction in which a step is longest."""
+    drawn = gaussian(width, atoms, seed=seed).abs()
+    return SHORT * drawn / torch.linalg.matrix_norm(drawn, 2)
 
 
 def _squared_norm(dictionary: Tensor) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from whitebox_transformers.crate import CrateConfig, CrateForImageClassification, block
+from whitebox_transformers.errors import UserError
 from whitebox_transformers.theory.measurement import Case, equal
 from whitebox_transformers.theory.statement import Evidence, statement
 
@@ -45,7 +46,12 @@ def parameter_counts(width: int = 60, heads: int = 5) -> Evidence:
     Args:
         width: d of the layers, a multiple of ``heads``.
         heads: K.
+
+    Raises:
+        UserError: The width is no multiple of the heads.
     """
+    if width % heads:
+        raise UserError(f"width={width} is no multiple of heads={heads}; change one of them")
     expected = {(name, 1000): count for name, count in IMAGENET1K.items()}
     expected |= {(name, LABELS_21K): count for name, count in IMAGENET21K.items()}
     counts: dict[str, tuple[int, int]] = {}
