@@ -138,7 +138,13 @@ class CrateModel(CratePreTrainedModel):
         return CrateModelOutput(last_hidden_state=z, pooler_output=self.pool(z))
 
     def encoded(self, z: torch.Tensor, **kwargs) -> torch.Tensor:
-        """Z^0 through the layers and the final LayerNorm, (B, N, D) to (B, N, D)."""
+        """Z^0 through the layers and the final LayerNorm, (B, N, D) to (B, N, D).
+
+        Raises:
+            ValueError: An attention mask, which ViT's users may have one of.
+        """
+        if kwargs.pop("attention_mask", None) is not None:
+            raise ValueError("attention_mask: every patch of an image is attended to; leave it out")
         z = self.stack(z, bidirectional_mask(self.config, z), **kwargs)
         return z if self.norm is None else self.norm(z)
 

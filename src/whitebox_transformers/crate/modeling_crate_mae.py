@@ -297,11 +297,22 @@ class CrateMAEForPreTraining(CrateMAEPreTrainedModel):
         Args:
             patchified_pixel_values: Such as ``logits``.
             original_image_size: Height and width; by default the configured ones.
+
+        Raises:
+            ValueError: They are not of images of that size.
         """
         tall, wide = self.crate.embeddings.patch_embeddings.patch_size
         grid = self.config.grid_size
         if original_image_size is not None:
             grid = (original_image_size[0] // tall, original_image_size[1] // wide)
+        height, width = original_image_size or (grid[0] * tall, grid[1] * wide)
+        if (height % tall, width % wide) != (0, 0) or (
+            patchified_pixel_values.shape[1] != grid[0] * grid[1]
+        ):
+            raise ValueError(
+                f"{patchified_pixel_values.shape[1]} patches of {tall}x{wide} are not an image of "
+                f"{height}x{width} pixels; give original_image_size=(height, width)."
+            )
         return unpatchify(patchified_pixel_values, (tall, wide), grid)
 
 

@@ -149,6 +149,9 @@ def test_other_image_sizes_are_reconstructed():
     assert outputs.logits.shape == (1, 10, 48)
     assert model.unpatchify(outputs.logits, (20, 8)).shape == images.shape
     assert torch.equal(model.unpatchify(model.patchify(images), (20, 8)), images)
+    for size in (None, (20, 10), (16, 8)):
+        with pytest.raises(ValueError, match="10 patches of 4x4 are not an image of"):
+            model.unpatchify(outputs.logits, size)
 
 
 @torch.no_grad()
@@ -239,6 +242,9 @@ def test_what_cannot_be_reconstructed_is_refused():
     inputs = tiny_masked(model.config)
     with pytest.raises(ValueError, match=r"noise has shape \(2, 5\).*\(2, 6\)"):
         model(inputs["pixel_values"], inputs["noise"][:, :5])
+    with pytest.raises(ValueError, match="attention_mask: every patch"):
+        model(**inputs, attention_mask=torch.ones(2, 7))
+    assert torch.isfinite(model(**inputs, attention_mask=None).loss)
     with pytest.raises(ValueError, match="8x10 pixels is not a multiple of the patch 4x4"):
         model(torch.zeros(1, 3, 8, 10))
     with pytest.raises(ValueError, match="mask_ratio=0.75 leaves 0 of 1 patches"):
