@@ -28,7 +28,7 @@ def gradients(model: CrateForImageClassification, run: Callable | None = None) -
     """Loss and gradients of one training step; ``run`` is the model, possibly compiled."""
     model.zero_grad()
     run = model if run is None else run
-    loss = run(tiny_images(model.config), labels=LABELS).loss
+    loss = run(tiny_images(model.config).to(model.dtype), labels=LABELS).loss
     loss.backward()
     return {"loss": loss.detach()} | {n: p.grad.clone() for n, p in model.named_parameters()}
 
@@ -44,6 +44,22 @@ def test_eager_and_sdpa_agree_forward_and_backward(variant: str) -> None:
     fused = gradients(model)
     model.set_attn_implementation("eager")
     near(gradients(model), fused)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_training_leaves_out_what_the_classifier_does_not_read(variant: str) -> None:
+    model = tiny_model(variant).double().train()
+    images = tiny_images(model.config).double()
+    every = model.crate(images).last_hidden_state.shape[1]
+    left = model.crate(images, first_token_only=True).last_hidden_state.shape[1]
+    assert left == (every if "majorizer" in variant else 1)
+    spared = gradients(model)
+    # Whoever watches the last layer is shown every token.
+    seen = []
+    last = model.crate.stack.layers[-1]
+    last.register_forward_hook(lambda _, __, output: seen.append(output.shape[1]))
+    near(gradients(model), spared, tolerance=1e-10)
+    assert seen == [every]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

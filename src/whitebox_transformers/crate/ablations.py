@@ -13,7 +13,7 @@ from .attention import SelfAttention, StepOutput
 class QKVAttention(SelfAttention):
     """Ordinary attention with three projections in place of MSSA: (B, N, D) to (B, N, D).
 
-    A cache then holds keys and values, as usual.
+    A cache then holds keys and values, as usual. With ``first_token_only``: (B, 1, D).
     """
 
     def __init__(self, config, layer_idx: int = 0):
@@ -23,10 +23,16 @@ class QKVAttention(SelfAttention):
         self.output = StepOutput(inner, config.hidden_size, bias=config.mssa_output_bias)
 
     def forward(
-        self, z: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
+        self,
+        z: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        first_token_only: bool = False,
+        **kwargs,
     ) -> torch.Tensor:
         qkv = self.qkv(z).unflatten(-1, (3, self.num_heads, self.head_dim))
         query, key, value = qkv.transpose(1, 3).unbind(2)
+        if first_token_only:
+            query = query[:, :, :1]
         return self.dropout(self.output(self.averages(query, key, value, attention_mask, **kwargs)))
 
 

@@ -55,6 +55,11 @@ def chosen(name: str, choice: LayerChoice, count: int) -> list[bool]:
     return [index in choice or index - count in choice for index in range(count)]
 
 
+def watched(module: nn.Module) -> bool:
+    """Whether a forward hook is on the module or inside it, whose owner expects every token."""
+    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
+
+
 class Record(nn.Module):
     """Hands its input to whoever records this module's output, or ``None`` where not wanted."""
 
@@ -75,7 +80,8 @@ class Compress(nn.Module):
 
     With the derivation's step c = kappa gamma it is ``(1 - c) Z + c MSSA(LN Z)``. A decoder has
     ``mssa_sign`` -1: ``Z - MSSA(LN Z)``, or the same step back, ``(1 + c) Z - c MSSA(LN Z)``. With
-    a window the operator sees the widened tokens; what they are added to stays.
+    a window the operator sees the widened tokens; what they are added to stays. With
+    ``first_token_only`` the step is taken for the first token alone, (B, 1, D), by all of them.
     """
 
     def __init__(self, config, layer_idx: int = 0):
@@ -90,7 +96,15 @@ class Compress(nn.Module):
         # In the data path, so that a hook on it sees and may scale what is added to the token.
         self.step = nn.Identity()
 
-    def forward(self, z, attention_mask=None, position_ids=None, cache=None, **kwargs):
+    def forward(
+        self,
+        z,
+        attention_mask=None,
+        position_ids=None,
+        cache=None,
+        first_token_only=False,
+        **kwargs,
+    ):
         normed = self.norm(z)
         seen = normed
         if self.window is not None:
@@ -100,9 +114,12 @@ class Compress(nn.Module):
             attention_mask,
             position_ids=position_ids,
             cache=cache,
+            first_token_only=first_token_only,
             **kwargs,
         )
         skip = normed if self.normed_skip else z
+        if first_token_only:
+            skip = skip[:, :1]
         if self.gain != 1.0:
             step = self.gain * step
         if self.retention != 1.0:
@@ -141,7 +158,7 @@ class CrateLayer(GradientCheckpointingLayer):
 
     Either may be absent by configuration. Z^{l+1/2} is what stands between the two.
     ``token_count`` (B, 1, 1) is given where the step depends on it (:class:`.ista.Majorizer`) and
-    rows are padded.
+    rows are padded. ``first_token_only`` asks for the first token of Z^{l+1}, (B, 1, D).
     """
 
     def __init__(self, config, layer_idx: int = 0):
@@ -160,13 +177,17 @@ class CrateLayer(GradientCheckpointingLayer):
         cache=None,
         record_z_half=False,
         token_count=None,
+        first_token_only=False,
         **kwargs,
     ):
         context = {"position_ids": position_ids, "cache": cache}
 
         def compress(z):
             step = self.compress
-            return z if step is None else step(z, attention_mask, **context, **kwargs)
+            if step is None:
+                return z[:, :1] if first_token_only else z
+            asked = {"first_token_only": first_token_only, **kwargs}
+            return step(z, attention_mask, **context, **asked)
 
         def sparsify(z):
             step = self.sparsify
@@ -187,6 +208,8 @@ class CrateStack(nn.Module):
 
     def __init__(self, config):
         super().__init__()
+        # The majorizer's step depends on the number of tokens, so it needs all of them.
+        self.tokenwise = config.sparsification != "majorizer" and not config.sparsify_first
         self.layers = nn.ModuleList(
             CrateLayer(config, index) for index in range(config.num_hidden_layers)
         )
@@ -200,8 +223,15 @@ class CrateStack(nn.Module):
         output_z: LayerChoice = None,
         output_z_half: LayerChoice = None,
         cache: Cache | None = None,
+        first_token_only: bool = False,
         **kwargs,
     ) -> torch.Tensor:
+        """Z^0 to Z^L, (B, N, D) to (B, N, D).
+
+        With ``first_token_only``, for a reader of the class token, the last layer is run for the
+        first token alone, by all tokens of Z^{L-1}: (B, 1, D). All come where its step needs all,
+        and where somebody watches the layer by a hook.
+        """
         # By Hugging Face's name, by which it keeps a cache from layers that are run twice.
         kwargs[CACHE] = cache
         depth = len(self.layers)
@@ -210,6 +240,9 @@ class CrateStack(nn.Module):
         z_half_wanted = chosen("output_z_half", output_z_half, depth)
         for index, layer in enumerate(self.layers):
             self.record_z(z, z_wanted[index])
+            if first_token_only and index == depth - 1 and self.tokenwise and not watched(layer):
+                kwargs["first_token_only"] = True
+                attention_mask = None if attention_mask is None else attention_mask[:, :, :1]
             z = layer(
                 z,
                 attention_mask,

@@ -17,7 +17,7 @@ from transformers import Cache
 
 from .attention import SelfAttention
 from .block import Compress, CrateLayer, Sparsify
-from .ista import ISTA, PROXIMAL_MAPS, Majorizer, gram_operator
+from .ista import ISTA, PROXIMAL_MAPS, gram_operator
 from .mssa import FixedOutput, SubspaceStep, TiedOutput
 from .tssa import TokenStatistics
 from .window import Window
@@ -168,32 +168,6 @@ class FoldedSparsify(nn.Module):
         return moved.relu_() if self.level is None else self.proximal(moved, self.level)
 
 
-class FoldedLayer(nn.Module):
-    """One layer for inference; parts that are not affine plus threshold stay as they are."""
-
-    def __init__(self, layer: CrateLayer, config):
-        super().__init__()
-        self.compress, self.sparsify = folded_parts(layer, config)
-        # The majorizer's step depends on the number of tokens, so it needs all of them.
-        self.tokenwise = layer.sparsify is None or not isinstance(layer.sparsify.ista, Majorizer)
-
-    def forward(
-        self,
-        z: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        first_token_only: bool = False,
-    ) -> torch.Tensor:
-        first_token_only = first_token_only and self.tokenwise
-        if first_token_only and isinstance(self.compress, FoldedCompress):
-            first_row = None if attention_mask is None else attention_mask[:, :, :1]
-            z = self.compress(z, first_row, first_token_only=True)
-        elif self.compress is not None:
-            z = self.compress(z, attention_mask)
-        if first_token_only:
-            z = z[:, :1]
-        return z if self.sparsify is None else self.sparsify(z)
-
-
 def folded_parts(layer: CrateLayer, config) -> tuple[nn.Module | None, nn.Module | None]:
     """The two steps of a layer for inference; what cannot be folded is returned as it is."""
     compress, sparsify = layer.compress, layer.sparsify
@@ -204,4 +178,4 @@ def folded_parts(layer: CrateLayer, config) -> tuple[nn.Module | None, nn.Module
     return compress, sparsify
 
 
-__all__ = ["FoldedCompress", "FoldedLayer", "FoldedSparsify", "folded_parts"]
+__all__ = ["FoldedCompress", "FoldedSparsify", "folded_parts"]

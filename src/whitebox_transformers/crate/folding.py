@@ -7,17 +7,10 @@ from typing import Any, TypeVar, cast, overload
 
 import torch
 from torch import nn
-from transformers.utils.generic import can_return_tuple
 
 from .block import CrateLayer
-from .folded_layers import FoldedLayer, folded_parts
+from .folded_layers import folded_parts
 from .folded_vocabulary import FoldedVocabulary
-from .masks import bidirectional_mask
-from .modeling_crate import (
-    CrateForImageClassification,
-    CrateImageClassifierOutput,
-    CratePreTrainedModel,
-)
 from .modeling_crate_gpt import CrateGPTForCausalLM
 from .modeling_family import FamilyPreTrainedModel
 from .modeling_self_distillation import SelfDistillation
@@ -36,7 +29,12 @@ class FoldedModelError(RuntimeError):
 
 
 class ForInferenceOnly(nn.Module):
-    """What no folded model does, refused with the way on."""
+    """What no folded model does, refused with the way on.
+
+    A folded classifier whose feature is the class token computes that alone in its last layer.
+    """
+
+    sparing_in_evaluation = True
 
     def refuse(self, kwargs: Mapping[str, Any]) -> None:
         """Refuse labels and requests to record, given to a call.
@@ -73,44 +71,6 @@ class ForInferenceOnly(nn.Module):
 
 
 # transformers makes push_to_hub an attribute, which no method can override by its type.
-class FoldedCrateForImageClassification(ForInferenceOnly, CratePreTrainedModel):  # pyright: ignore[reportIncompatibleVariableOverride]
-    """A classifier folded by :func:`fold`: same logits, fewer operations, inference only.
-
-    With class-token pooling the last layer computes the class token alone, since nothing else
-    of it is read.
-    """
-
-    def __init__(self, model: CrateForImageClassification):
-        super().__init__(copy.deepcopy(model.config))
-        self.embeddings = copy.deepcopy(model.crate.embeddings)
-        layers = cast(Iterable[CrateLayer], copy.deepcopy(model.crate.stack.layers))
-        self.layers = nn.ModuleList(FoldedLayer(layer, self.config) for layer in layers)
-        self.norm = copy.deepcopy(model.crate.norm)
-        self.classifier = copy.deepcopy(model.classifier)
-        self.requires_grad_(False)
-        self.eval()
-
-    @can_return_tuple
-    def forward(
-        self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None, **kwargs
-    ) -> CrateImageClassifierOutput:
-        """Score images, (B, channels, height, width) to logits (B, C).
-
-        Raises:
-            FoldedModelError: Labels were given, or a recording was asked for.
-        """
-        self.refuse({"labels": labels, **kwargs})
-        by_class_token = self.config.pooling == "cls"
-        z = self.embeddings(pixel_values)
-        mask = bidirectional_mask(self.config, z)
-        for layer in self.layers[:-1]:
-            z = layer(z, mask)
-        z = self.layers[-1](z, mask, first_token_only=by_class_token)
-        z = z if self.norm is None else self.norm(z)
-        feature = z[:, 0] if by_class_token else z.mean(dim=1)
-        return CrateImageClassifierOutput(logits=self.classifier(feature))
-
-
 class FoldedCrateGPTForCausalLM(ForInferenceOnly, CrateGPTForCausalLM):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A language model folded by :func:`fold`: same scores, same caches, inference only.
 
@@ -170,12 +130,6 @@ def with_folded_steps(model: Model) -> Model:
 
 @overload
 def fold(
-    model: CrateForImageClassification, dtype: torch.dtype | None = None
-) -> FoldedCrateForImageClassification: ...
-
-
-@overload
-def fold(
     model: CrateGPTForCausalLM, dtype: torch.dtype | None = None, skip_zeros: bool = False
 ) -> FoldedCrateGPTForCausalLM: ...
 
@@ -212,8 +166,6 @@ def fold(model, dtype=None, skip_zeros=False):
         _check_zeros(model)
     if isinstance(model, CrateGPTForCausalLM):
         folded = FoldedCrateGPTForCausalLM(model, skip_zeros)
-    elif isinstance(model, CrateForImageClassification):
-        folded = FoldedCrateForImageClassification(model)
     elif isinstance(model, SelfDistillation):
         raise TypeError(
             f"fold() was given {type(model).__name__}, a student and its teacher; fold the encoder "
@@ -244,7 +196,6 @@ def _check_zeros(model: nn.Module) -> None:
 
 
 __all__ = [
-    "FoldedCrateForImageClassification",
     "FoldedCrateGPTForCausalLM",
     "FoldedModelError",
     "ForInferenceOnly",

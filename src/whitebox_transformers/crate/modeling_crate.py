@@ -119,11 +119,16 @@ class CrateModel(CratePreTrainedModel):
 
     @merge_with_config_defaults
     @capture_outputs(tie_last_hidden_states=False)
-    def forward(self, pixel_values: torch.Tensor, **kwargs) -> CrateModelOutput:
+    def forward(
+        self, pixel_values: torch.Tensor, first_token_only: bool = False, **kwargs
+    ) -> CrateModelOutput:
         """Run the encoder.
 
         Args:
             pixel_values: (B, channels, height, width).
+            first_token_only: Let the last layer leave out every token but the class token, for a
+                reader of that alone; ``last_hidden_state`` is then (B, 1, D), or all tokens where
+                somebody watches the layer by a hook.
             kwargs: ``output_hidden_states``, ``output_attentions``, ``output_z``,
                 ``output_z_half``: True, or the layer indices wanted (others come as ``None``).
                 Indices for ``output_hidden_states`` are transformers' own, and old versions leave
@@ -134,11 +139,16 @@ class CrateModel(CratePreTrainedModel):
         recording = recording_requests(self.config, kwargs)
         # ViT's flag, which its users pass; positions here are interpolated whenever they must be.
         kwargs.pop("interpolate_pos_encoding", None)
-        z = self.encoded(self.embeddings(pixel_values), **recording, **kwargs)
+        z = self.embeddings(pixel_values)
+        z = self.encoded(z, first_token_only=first_token_only, **recording, **kwargs)
         return CrateModelOutput(last_hidden_state=z, pooler_output=self.pool(z))
 
     def encoded(self, z: torch.Tensor, **kwargs) -> torch.Tensor:
         """Z^0 through the layers and the final LayerNorm, (B, N, D) to (B, N, D).
+
+        Args:
+            z: Z^0, (B, N, D).
+            kwargs: For :class:`.block.CrateStack`.
 
         Raises:
             ValueError: An attention mask, which ViT's users may have one of.
@@ -174,6 +184,8 @@ class CrateForImageClassification(CratePreTrainedModel):
     """The image classifier: encoder, pooled feature, linear classifier."""
 
     encoder: ClassVar[type[CrateModel]] = CrateModel
+    # Folded models are for speed alone.
+    sparing_in_evaluation: ClassVar[bool] = False
 
     def __init__(self, config: CrateConfig):
         super().__init__(config)
@@ -181,6 +193,15 @@ class CrateForImageClassification(CratePreTrainedModel):
         self.crate = self.encoder(config)
         self.classifier = CrateClassifier(config)
         self.post_init()
+
+    @property
+    def reads_first_token_only(self) -> bool:
+        """Whether the last layer leaves out the tokens that the classifier does not read.
+
+        It does so in training. In evaluation all are computed, so that a call that is watched by a
+        hook and one that is not agree to the bit.
+        """
+        return self.config.pooling == "cls" and (self.training or self.sparing_in_evaluation)
 
     @can_return_tuple
     def forward(
@@ -193,7 +214,7 @@ class CrateForImageClassification(CratePreTrainedModel):
             labels: Class indices (B,), for the cross-entropy loss.
             kwargs: Recording requests, see :meth:`CrateModel.forward`.
         """
-        outputs = self.crate(pixel_values, **kwargs)
+        outputs = self.crate(pixel_values, first_token_only=self.reads_first_token_only, **kwargs)
         logits = self.classifier(outputs.pooler_output)
         loss = None
         if labels is not None:

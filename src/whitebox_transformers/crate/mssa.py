@@ -83,7 +83,8 @@ class SubspaceStep(SelfAttention):
     """A step that projects on subspaces and returns from them, (B, N, D) to (B, N, D).
 
     What the heads make of the projections is up to the subclass. The output matrix is the
-    configuration's ``mssa_output``.
+    configuration's ``mssa_output``. With ``first_token_only`` the step is that of the first token,
+    (B, 1, D).
     """
 
     def __init__(self, config, layer_idx: int = 0):
@@ -102,11 +103,16 @@ class SubspaceStep(SelfAttention):
             self.output = TiedOutput(transpose=config.mssa_output == "transpose")
 
     def forward(
-        self, z: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
+        self,
+        z: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        first_token_only: bool = False,
+        **kwargs,
     ) -> torch.Tensor:
         u = self.subspaces(z)
         w = u.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
-        averages = self.averages(w, w, w, attention_mask, **kwargs)
+        query = w[:, :, :1] if first_token_only else w
+        averages = self.averages(query, w, w, attention_mask, **kwargs)
         if isinstance(self.output, TiedOutput):
             step = self.output(averages, self.subspaces.effective_weight())
         else:

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from .block import CrateLayer
-from .folded_layers import FoldedLayer, FoldedSparsify
+from .folded_layers import FoldedSparsify
 from .folding import FoldedModelError, ForInferenceOnly, fold
 from .modeling_family import FamilyPreTrainedModel
 
@@ -116,7 +116,7 @@ def with_int8_products(folded: Model) -> Model:
     """A folded model, changed in place, whose layers and vocabulary multiply in int8."""
     vocabulary = folded.get_output_embeddings()
     for module in list(folded.modules()):
-        in_layer = isinstance(module, FoldedLayer | CrateLayer)
+        in_layer = isinstance(module, CrateLayer)
         for parent in list(module.modules()) if in_layer else [module]:
             for name, child in list(parent.named_children()):
                 if isinstance(child, nn.Linear) and (in_layer or child is vocabulary):
