@@ -3,8 +3,7 @@
 Legend: B batch, N tokens, D width, L layers, V vocabulary, C classes, Q numbers of a patch.
 
 A multiplication and an addition are two. Matrix products alone count, as usual; attention counts
-all pairs, also where a causal mask leaves half of them out. A training step is taken as three
-forward passes.
+all pairs, also where a causal mask leaves half of them out.
 """
 
 from __future__ import annotations
@@ -41,6 +40,22 @@ def forward(system: str, kind: str, size: Size) -> int:
     )
 
 
+def training_step(system: str, kind: str, size: Size) -> int:
+    """A training step, taken as three forward passes as they are in training."""
+    count = forward(system, kind, size)
+    if system == "image" and kind == "white":
+        count -= _unread(kind, size)
+    return 3 * count
+
+
+def _unread(kind: str, size: Size) -> int:
+    """What the last layer saves that makes the class token alone: all subspaces, one query."""
+    tokens, width, batch = size.side**2 + 1, size.width, size.batch
+    maps = {"folded": 2, "white": 3}[kind]  # the output matrix, and ISTA's product or products
+    last = 2 * batch * (tokens * width**2 + 2 * tokens * width + maps * width**2)
+    return layer(kind, batch, tokens, width) - last
+
+
 def _patches(size: Size) -> int:
     return 2 * size.batch * size.side**2 * 3 * size.patch**2 * size.width
 
@@ -50,9 +65,7 @@ def _image(kind: str, size: Size) -> int:
     around = _patches(size) + 2 * batch * width * size.classes
     layers = size.depth * layer(kind, batch, tokens, width)
     if kind == "folded":
-        # The last layer makes the class token alone: all subspaces, one query, two maps.
-        last = 2 * batch * (tokens * width**2 + 2 * tokens * width + 2 * width**2)
-        layers += last - layer(kind, batch, tokens, width)
+        layers -= _unread(kind, size)
     return around + layers
 
 

@@ -229,7 +229,7 @@ def training(settings: Settings, found: Pair, mode: str, device: torch.device) -
     times = interleave(calls, settings.rounds, device, label)
     more: dict[str, dict[str, Any]] = {name: {"bytes kept": size} for name, size in kept.items()}
     for name, kind in kinds.items():
-        count = 3 * flops.forward(settings.system, kind, settings.size)
+        count = flops.training_step(settings.system, kind, settings.size)
         if settings.system != "dino":  # several views, of two sizes
             more.setdefault(name, {})["FLOPs"] = count
         if device.type == "cuda":

@@ -39,6 +39,11 @@ def test_contenders_agree_and_cost_what_the_formula_says(system: str, batch: int
         with FlopCounterMode(display=False) as counter:
             outputs[kind] = model(**found.inputs)
         assert counter.get_total_flops() == flops.forward(system, kind, size), kind
+        if kind != "folded":
+            with FlopCounterMode(display=False) as counter:
+                model.train()(**found.inputs)
+            assert 3 * counter.get_total_flops() == flops.training_step(system, kind, size), kind
+            model.eval()
     key = "logits" if "logits" in outputs["white"] else "last_hidden_state"
     for kind in ("folded", "transcription"):
         torch.testing.assert_close(outputs[kind][key], outputs["white"][key], rtol=1e-4, atol=1e-5)
