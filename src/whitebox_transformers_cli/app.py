@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated
 
 import typer
@@ -79,4 +80,6 @@ app.command("doctor")(doctor)
 
 def main() -> None:
     """Entry point of the console script."""
+    # Pillow's own limit of pixels; ours, which can be raised, is said where it is met.
+    warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
     app(prog_name="wbt")

@@ -18,7 +18,7 @@ def print_table(
 
     Written to something that is no terminal, the table keeps its full width: nothing is cut off.
     """
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD)
     for position, heading in enumerate(columns):
         table.add_column(heading, justify="right" if position >= numbers_from else "left")
     for row in rows:
@@ -27,4 +27,6 @@ def print_table(
     if not console.is_terminal:
         unlimited = console.options.update(max_width=UNLIMITED)
         console.width = max(console.width, console.measure(table, options=unlimited).maximum)
+    # Above the table, not as its title, which would be broken to the width of its columns.
+    console.print(title, style="bold", soft_wrap=True)
     console.print(table)

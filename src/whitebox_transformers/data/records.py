@@ -99,5 +99,5 @@ def _reason(error: Exception) -> str:
     if type(error).__name__ == "UnidentifiedImageError":
         return "not an image that Pillow knows"
     if type(error).__name__.startswith("DecompressionBomb"):
-        return f"absurdly large: {error}"
+        return "more pixels than Pillow opens (179 million), whatever the limit here; scale it down"
     return str(error) or type(error).__name__

@@ -26,8 +26,8 @@ class CocoAnnotations:
     Memory grows with the annotation file and by the run lengths of the masks found.
 
     Args:
-        file: Annotations in COCO's format; images are found by file name, whatever folder it
-            stands behind. Categories are ignored; crowds are treated as COCO does.
+        file: Annotations in COCO's format; images are found by file name, and by folder where
+            several have the same. Categories are ignored; crowds are treated as COCO does.
 
     Raises:
         UserError: No such file, or not in this format.
@@ -38,8 +38,12 @@ class CocoAnnotations:
         self.api = require("faster_coco_eval", extra="segment")
         self.codec = require("faster_coco_eval.core.mask", extra="segment")
         self.file, content = str(file), _read(file)
-        self.images = {Path(image["file_name"]).name: image for image in content["images"]}
+        self.images: list[dict[str, Any]] = content["images"]
+        self.by_name: dict[str, list[dict[str, Any]]] = {}
+        for entry in self.images:
+            self.by_name.setdefault(Path(entry["file_name"]).name, []).append(entry)
         self.annotations = content["annotations"]
+        self.asked: dict[int, Path] = {}
         self.met: list[int] = []
         self.found: list[dict[str, Any]] = []
 
@@ -49,10 +53,11 @@ class CocoAnnotations:
         Raises:
             UserError: Naming the first of them.
         """
-        if not any(path.name in self.images for path in images):
+        if not any(path.name in self.by_name for path in images):
+            first = self.images[0]["file_name"] if self.images else "nothing: it has no images"
             raise UserError(
                 f"{self.file} knows none of the images, e.g. {images[0].name}; its `file_name`s "
-                f"look like {next(iter(self.images), 'nothing: it has no images')}"
+                f"look like {first}"
             )
 
     def expects(self, image: Path, size: tuple[int, int]) -> int:
@@ -63,18 +68,39 @@ class CocoAnnotations:
             size: Its height and width.
 
         Raises:
-            Fault: It is not annotated, or was annotated in another size.
+            Fault: It is not annotated, was annotated in another size, may be one of several
+                images, or another file was taken for the same one.
         """
-        entry = self.images.get(image.name)
-        if entry is None:
-            raise Fault(str(image), f"not among the images of {self.file}")
+        entry = self._entry(image)
         stated = (entry.get("height", size[0]), entry.get("width", size[1]))
         if stated != size:
             raise Fault(
                 str(image),
                 f"{size[1]} x {size[0]} pixels, but {self.file} says {stated[1]} x {stated[0]}",
             )
+        before = self.asked.setdefault(entry["id"], image)
+        if before != image:
+            raise Fault(str(image), f"stands for the same image of {self.file} as {before}")
         return entry["id"]
+
+    def _entry(self, image: Path) -> dict[str, Any]:
+        """What the file says of an image: of those of its name the one in folders of its name."""
+        entries = self.by_name.get(image.name, [])
+        if len(entries) > 1:
+            parts = image.absolute().parts
+            entries = [
+                entry
+                for entry in entries
+                if (stated := Path(entry["file_name"]).parts) == parts[-len(stated) :]
+            ]
+            # "1.jpg" fits whatever folder it is in; "val/1.jpg" fits better.
+            depth = max((len(Path(entry["file_name"]).parts) for entry in entries), default=0)
+            entries = [e for e in entries if len(Path(e["file_name"]).parts) == depth]
+        if not entries:
+            raise Fault(str(image), f"not among the images of {self.file}")
+        if len(entries) > 1:
+            raise Fault(str(image), f"{len(entries)} images of {self.file} have this file_name")
+        return entries[0]
 
     def add(self, image_id: int, masks: Sequence[np.ndarray]) -> None:
         """Take up the masks found in an image, each (height, width) bool, the best first."""
@@ -104,7 +130,7 @@ class CocoAnnotations:
             return dict.fromkeys(names, float("nan"))
         truth = self.api.COCO(
             {
-                "images": [image for image in self.images.values() if image["id"] in met],
+                "images": [image for image in self.images if image["id"] in met],
                 "categories": [{"id": ANY, "name": "object"}],
                 "annotations": [
                     {"id": index, "area": _area(a), "iscrowd": 0}

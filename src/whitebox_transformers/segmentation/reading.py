@@ -83,7 +83,7 @@ class ImageRead:
 
 
 def image_files(paths: Sequence[str | Path]) -> list[Path]:
-    """The files named, and the image files below the folders named, in order.
+    """The files named, and the image files below the folders named, in order, each once.
 
     Raises:
         UserError: Nothing is named, or there is no such file, or no image in a folder.
@@ -102,7 +102,7 @@ def image_files(paths: Sequence[str | Path]) -> list[Path]:
             found.append(path)  # whether it can be read is found out when it is its turn
     if not any(path.exists() for path in found):
         raise UserError(f"{paths[0]} does not exist; give image files or folders")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def read_image(path: Path, encoder: ImageEncoder, reading: Reading) -> ImageRead:

@@ -122,7 +122,7 @@ def test_models_that_do_not_fit_are_refused(encoder, tmp_path) -> None:
     with pytest.raises(UserError, match="holds no model"):
         load_encoder(tmp_path)
     encoder.model.save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="no preprocessor_config.json"):
+    with pytest.raises(UserError, match=r"no preprocessor_config.*save_pretrained"):
         load_encoder(tmp_path)
     encoder.processor.save_pretrained(tmp_path)
     loaded = load_encoder(tmp_path, "cpu")

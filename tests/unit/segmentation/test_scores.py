@@ -165,6 +165,25 @@ def test_no_masks_found_scores_zero_and_no_annotations_nothing(tmp_path) -> None
     assert annotations.scores() == dict.fromkeys(annotations.scores(), 0.0)
 
 
+def test_images_of_one_name_are_told_apart_by_their_folders(tmp_path) -> None:
+    pytest.importorskip("faster_coco_eval")
+    names = {7: "1.png", 8: "val/1.png", 9: "test/1.png", 10: "val/2.png", 11: "val/2.png"}
+    images = [{"id": key, "file_name": name} for key, name in names.items()]
+    annotations = CocoAnnotations(coco_file(tmp_path, [], images=images))
+    found = {}
+    for folder in ("val", "train", "test", "deep/test"):
+        try:
+            found[folder] = annotations.expects(tmp_path / folder / "1.png", (5, 4))
+        except Fault as fault:
+            found[folder] = fault.reason.replace(str(tmp_path), "")
+    same = f"stands for the same image of {annotations.file} as {tmp_path}/test/1.png"
+    assert found == {
+        "val": 8, "train": 7, "test": 9, "deep/test": same.replace(str(tmp_path), "")
+    }  # fmt: skip
+    with pytest.raises(Fault, match="2 images of"):
+        annotations.expects(tmp_path / "val" / "2.png", (5, 4))
+
+
 def test_annotations_that_cannot_be_used_are_named(tmp_path) -> None:
     pytest.importorskip("faster_coco_eval")
     annotations = CocoAnnotations(coco_file(tmp_path, [[], []]))

@@ -130,7 +130,9 @@ def load_processor(name: str) -> CrateImageProcessor:
         stored: Any = AutoImageProcessor.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{name} has no preprocessor_config.json, which says how to prepare images"
+            f"{name} has no preprocessor_config.json, which says how to prepare images; save an "
+            f"image processor there, e.g. `CrateImageProcessor().save_pretrained({name!r})`, or "
+            "its own class with its own mean and spread"
         ) from error
     if isinstance(stored, CrateImageProcessor):
         return stored
