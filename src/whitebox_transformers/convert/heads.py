@@ -89,13 +89,14 @@ def decide_heads(
     fitting, name = shapes.fitting, f"{part}heads"
     spelt = f"--{name.replace('_', '-')}"
     allowed = f"{shapes.inner} rows of projections allow {', '.join(map(str, fitting)) or 'none'}"
+    named = _heads_in_metadata(checkpoint.metadata, shapes, part)
     if flag is not None:
         if flag not in fitting:
             raise UserError(f"{spelt} {flag} does not fit {checkpoint.path}: {allowed}")
-        return Decision(name, flag, "flag")
+        over = f", over {named[1]} of the file" if named and named[0] != flag else ""
+        return Decision(name, flag, f"flag{over}")
     if len(fitting) == 1:
         return Decision(name, fitting[0], "shapes")
-    named = _heads_in_metadata(checkpoint.metadata, shapes, part)
     if named and named[0] in fitting:
         return Decision(name, named[0], f"metadata: {named[1]}")
     if default is not None and default.value in fitting:

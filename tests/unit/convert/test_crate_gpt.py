@@ -102,6 +102,9 @@ def test_a_training_checkpoint_of_a_compiled_model(tmp_path):
     assert model.config.hidden_dropout_prob == model.config.attention_probs_dropout_prob == 0.25
     assert model.lm_head.weight is model.crate.embeddings.word_embeddings.weight
     assert relative_error(model(IDS).logits, gpt_logits(state, IDS, heads=4)) < 1e-5
+    # A person may know better than the file, and reads that they overruled it.
+    overruled = convert(tmp_path / "ckpt.pt", tmp_path / "other", heads=2)
+    assert "heads = 2  (flag, over n_head = 4 of the file)" in str(overruled)
 
 
 @pytest.mark.parametrize(("vocab", "end"), [(50257, 50256), (50304, 50256), (23, None)])

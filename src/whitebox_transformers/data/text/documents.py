@@ -10,6 +10,7 @@ from whitebox_transformers.data.faults import Fault
 
 # As much of a file as is searched for a zero byte, which no text has.
 BINARY_PROBE = 8192
+BYTE_ORDER_MARK = "\ufeff"
 
 
 class BadDocument(Fault):
@@ -69,7 +70,7 @@ class DocumentSource(Protocol):
 
 
 def read(document: Document) -> Text:
-    """The text of a document.
+    """The text of a document, without the byte order mark that its file may begin with.
 
     Raises:
         BadDocument: It cannot be read, is missing, is binary or is not UTF-8.
@@ -90,7 +91,10 @@ def read(document: Document) -> Text:
         zero = content.find(0, 0, BINARY_PROBE)
         if zero >= 0:
             raise BadDocument(name, f"binary: byte {offset + zero} is zero, which no text has")
-        return Text(name, content.decode(), ending, pair, label)
+        text = content.decode()
+        if not offset:  # Windows' editors begin a file with a mark that is none of its text
+            text = text.removeprefix(BYTE_ORDER_MARK)
+        return Text(name, text, ending, pair, label)
     except OSError as error:
         raise BadDocument(name, error.strerror or str(error)) from error
     except UnicodeDecodeError as error:

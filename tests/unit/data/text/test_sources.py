@@ -175,3 +175,13 @@ def test_the_standard_library_is_found_carved_and_ordered_without_the_file_syste
     assert not names["train"] & names["validation"]
     assert not names["train"] & names["test"]
     assert not names["validation"] & names["test"]
+
+
+def test_a_byte_order_mark_begins_a_file_and_is_none_of_its_text(tmp_path):
+    path = tmp_path / "windows.txt"
+    path.write_bytes("\ufeffone\ntwo \ufeff".encode())
+    whole, lines = TextFiles([path], tmp_path), TextFiles([path], tmp_path, "\n")
+    assert [text.text for text in texts(whole)] == ["one\ntwo \ufeff"]
+    assert [text.text for text in texts(lines)] == ["one", "two \ufeff"]
+    path.write_bytes(b"\xef\xbb\xbfab\xff")
+    assert "byte 5 is 0xff" in str(survey(whole, "").bad[0])
