@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -56,8 +57,10 @@ def examples_from_validation(data: ImageData, count: int, seed: int) -> list[Exa
     split = data.validation
     if isinstance(split, ImageDataset):
         order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+        chosen = order[:count].tolist()
+        names = without_common_folder([split.name(i) for i in chosen])
         samples: Iterable = (
-            (f"validation: {split.name(int(i))}", split[int(i)]) for i in order[:count]
+            (f"validation: {name}", split[i]) for name, i in zip(names, chosen, strict=True)
         )
     else:
         batch = next(iter(evaluation_batches(split, count)))
@@ -73,6 +76,17 @@ def examples_from_validation(data: ImageData, count: int, seed: int) -> list[Exa
         )
         for name, sample in islice(samples, count)
     ]
+
+
+def without_common_folder(names: Sequence[str]) -> list[str]:
+    """Paths without the folder that all of them share, of which a page need not tell.
+
+    Names that are no paths, such as ``digits train image 3``, stay as they are.
+    """
+    folders = [os.path.dirname(name) for name in names]
+    if not all(folders):
+        return list(names)
+    return [os.path.relpath(name, os.path.commonpath(folders)) for name in names]
 
 
 def picture_of(pixel_values: torch.Tensor, processor: CrateImageProcessor) -> np.ndarray:

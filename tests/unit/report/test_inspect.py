@@ -9,7 +9,11 @@ from safetensors.torch import load_file
 from tests.unit.report.short_run import CRATE, VIT, short_run
 
 from whitebox_transformers.errors import UserError
-from whitebox_transformers.report.examples import examples_from_files, picture_of
+from whitebox_transformers.report.examples import (
+    examples_from_files,
+    picture_of,
+    without_common_folder,
+)
 from whitebox_transformers.report.inspect import inspect
 from whitebox_transformers.tasks import TASKS
 from whitebox_transformers.training.compare import Comparison, Row
@@ -141,6 +145,14 @@ def test_the_picture_shown_is_what_the_model_saw(run, tmp_path):
     picture = picture_of(example.pixel_values, processor)
     assert picture.shape == (8, 8, 3)
     assert (picture == pixels[..., None]).all()
+
+
+def test_samples_are_named_without_the_folder_they_share():
+    rows = [f"/data/cifar10/train-0{i}.parquet row {i}" for i in (1, 2)]
+    assert without_common_folder(rows) == ["train-01.parquet row 1", "train-02.parquet row 2"]
+    files = ["/data/pets/cat/1.jpg", "/data/pets/dog/1.jpg"]
+    assert without_common_folder(files) == ["cat/1.jpg", "dog/1.jpg"]
+    assert without_common_folder(["digits train image 3"]) == ["digits train image 3"]
 
 
 def test_a_run_on_images_shows_no_texts(run, tmp_path):
