@@ -29,10 +29,10 @@ def recipe_kinds(data: Path) -> dict[str, Recipe]:
     images = DataConfig(source="folder", path=str(data / "images"), streaming=True)
     penalty = {"weight": 0.01, "layers": "all"}
     kinds = {
-        "classifier": tiny_recipe(rate_penalty=penalty, **LENGTH),
+        "classifier": tiny_recipe(rate_penalty=penalty, monitor_rates=6, **LENGTH),
         "mixed stream of images": replace(tiny_recipe(**LENGTH), data=images),
         "masked autoencoder": tiny_mae_recipe(**LENGTH),
-        "dino": tiny_dino_recipe(**LENGTH),
+        "dino": tiny_dino_recipe(batch_size=24, **LENGTH),
         "simdino": settled,
         "stream of text": replace(byte_stream, tokenizer=TokenizerConfig(kind="bytes")),
         "causal": tiny_text_recipe("causal-lm", "gpt2", text, **LENGTH),

@@ -53,6 +53,10 @@ def assert_same_learning(runs: Path, kind: str, how: str) -> None:
     for name, value in first.items():
         # Adam divides by the size of a gradient, however near to rounding it is.
         torch.testing.assert_close(second[name], value, rtol=0, atol=1e-3, msg=name)
+    for ours, theirs in zip(two.get("rates", []), one.get("rates", []), strict=True):
+        assert ours.keys() == theirs.keys()
+        for key, values in theirs.items():
+            assert ours[key] == pytest.approx(values, rel=1e-3, abs=1e-4), key
     # Counts are those of the whole split: every sample once, though none divides by two.
     for split in ("best", "test"):
         assert one[split].keys() == two[split].keys()
@@ -63,30 +67,35 @@ def assert_same_learning(runs: Path, kind: str, how: str) -> None:
                 assert two[split][key] == pytest.approx(value, rel=1e-4, abs=1e-5), key
 
 
-SHARDED = ("dino", "masked", "mixed stream of images")
+# How the last of these runs is carried out, leg by leg: processes, whether they cut the model, and
+# the step that ends it, after a checkpoint of the step before.
+LEGS = [(2, True, 2), (1, True, 3), (2, False, 4), (3, True, None)]
+CUT = ("classifier", "masked", "dino", "mixed stream of images")
 
 
-def train_sharded(data: Path, out: Path) -> None:
-    """Models cut among the processes; two of them stop the last run after a checkpoint."""
-    for kind in SHARDED:
+def train_cut(data: Path, out: Path, leg: int) -> None:
+    """Models cut among the processes; all runs but the last two end in the first leg."""
+    processes, cut, stop = LEGS[leg]
+    assert os.environ.get("WORLD_SIZE", "1") == str(processes)
+    for kind in {0: CUT, len(LEGS) - 1: CUT[-2:]}.get(leg, CUT[-1:]):
         recipe = recipe_kinds(data)[kind]
-        recipe.train.shard, recipe.train.checkpoint_every = True, 2
-        stops = kind == SHARDED[-1] and os.environ["WORLD_SIZE"] == "2"
+        recipe.train.shard, recipe.train.checkpoint_every = cut, 1
+        stops = stop and kind in CUT[-2:]
         try:
-            train(recipe, out / kind, [Interrupt([3])] if stops else [])
+            train(recipe, out / kind, [Interrupt([stop])] if stops else [])
         except KeyboardInterrupt:
             assert stops
 
 
 def test_models_cut_among_processes_learn_the_same_and_go_on_with_another_number(runs):
     out = runs / "cut"
-    assert together(train_sharded, runs / "data", out) == [0, 0]
-    checkpoint = out / SHARDED[-1] / "checkpoints" / "checkpoint-2"
-    parts = json.loads((checkpoint / "complete.json").read_text())["files"]
-    assert {f"optimizer_0/__{rank}_0.distcp" for rank in range(2)} <= parts.keys()
-    assert not (out / SHARDED[-1] / "model.safetensors").exists()
-    assert together(train_sharded, runs / "data", out, count=3) == [0, 0, 0]
-    for kind in SHARDED:
+    for leg, (count, cut, stop) in enumerate(LEGS):
+        assert together(train_cut, runs / "data", out, leg, count=count) == [0] * count
+        if stop:
+            seal = out / CUT[-1] / "checkpoints" / f"checkpoint-{stop - 1}" / "complete.json"
+            parts = {f"optimizer_0/__{rank}_0.distcp" for rank in range(2)}
+            assert (parts <= json.loads(seal.read_text())["files"].keys()) == (cut and count > 1)
+    for kind in CUT:
         assert_same_learning(runs, kind, "cut")
 
 

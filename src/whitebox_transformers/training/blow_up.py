@@ -8,38 +8,56 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from whitebox_transformers.analysis.layers import evaluating
 from whitebox_transformers.errors import UserError
-from whitebox_transformers.training.sharding import own_part
+from whitebox_transformers.training.sharding import whole_value
 
 MEND = "lower train.learning_rate ({rate}), lengthen train.warmup or set train.clip"
 
 
-def check_gradients(model: nn.Module, step: int, rate: float) -> None:
-    """Refuse gradients that are not finite; before clipping, which would spread them.
+def clip_gradients(model: nn.Module, limit: float, step: int, rate: float) -> Tensor:
+    """Scale the gradient of a whole step to a norm of at most ``limit``; 0: leave it.
 
     Args:
-        model: With the gradients of a whole step.
+        model: With its gradients; cut or whole.
+        limit: In the norm of all parameters together.
         step: Number of the step, from 1.
         rate: The recipe's learning rate.
 
+    Returns:
+        The norm before.
+
     Raises:
-        UserError: One is not finite; names the parameter closest to the loss.
+        UserError: It is not finite; names the parameter closest to the loss. Nothing is scaled, or
+            what is not finite would spread.
     """
-    named = {
-        name: own_part(parameter.grad)
+    learning = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    gradients = [p.grad for p in learning if p.grad is not None]
+    norm = whole_value(get_total_norm(gradients))
+    if not norm.isfinite():
+        raise _bad_gradient(model, step, rate)
+    if limit:
+        clip_grads_with_norm_(learning, limit, norm)
+    return norm
+
+
+def _bad_gradient(model: nn.Module, step: int, rate: float) -> UserError:
+    norms = {
+        name: whole_value(parameter.grad.norm()).item()
         for name, parameter in model.named_parameters()
         if parameter.grad is not None
     }
-    sizes = torch.stack(torch._foreach_norm([*named.values()]))
-    if sizes.isfinite().all():
-        return
-    broken = [name for name, size in zip(named, sizes.tolist(), strict=True) if _bad(size)]
-    raise UserError(
-        f"the gradient is not finite at step {step}: of the {len(broken)} parameters concerned "
-        f"{broken[-1]} is the closest to the loss; {MEND.format(rate=rate)}; checkpoints before "
-        "this step are intact"
+    broken = [name for name, norm in norms.items() if _bad(norm)]
+    said = (
+        f"of the {len(broken)} parameters concerned {broken[-1]} is the closest to the loss"
+        if broken
+        else f"its norm overflows, the largest part is that of {max(norms, key=norms.__getitem__)}"
+    )
+    return UserError(
+        f"the gradient is not finite at step {step}: {said}; {MEND.format(rate=rate)}; "
+        "checkpoints before this step are intact"
     )
 
 

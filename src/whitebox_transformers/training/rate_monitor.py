@@ -11,6 +11,7 @@ from transformers import TrainerCallback, TrainerControl
 from whitebox_transformers.analysis.faithfulness import faithfulness
 from whitebox_transformers.data.loading import evaluation_batches
 from whitebox_transformers.data.protocol import Sample, Split
+from whitebox_transformers.training.sharding import whole_model
 
 if TYPE_CHECKING:
     from whitebox_transformers.training.trainer import WhiteboxTrainer
@@ -53,10 +54,11 @@ class RateMonitor(TrainerCallback):
             self._measure(control)
 
     def _measure(self, control: TrainerControl) -> None:
-        if not self.trainer.is_world_process_zero():
+        model = whole_model(self.trainer.accelerator.unwrap_model(self.trainer.model))
+        if model is None:
             return
-        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-        curves = faithfulness(model.base_model, self._batches()).curves
+        body: Any = model.base_model
+        curves = faithfulness(body, self._batches()).curves
         log_is_due = control.should_log
         self.trainer.log(
             {

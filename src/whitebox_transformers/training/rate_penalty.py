@@ -74,7 +74,8 @@ class RatePenalty:
                 layer = self.layers[index]
                 # Bound now: a lambda would see the last layer.
                 see = partial(self._add_cost, costs, layer, real)
-                hooks.callback(layer.register_forward_hook(see).remove)
+                # Before a layer that was put together for its pass is cut again (FSDP2).
+                hooks.callback(layer.register_forward_hook(see, prepend=True).remove)
             yield costs
 
     def value(self, costs: list[Tensor]) -> Tensor:
@@ -94,7 +95,9 @@ class RatePenalty:
 
     def _cost(self, layer: CrateLayer, z: Tensor, real: Tensor | None) -> Tensor:
         """Minus the sparse rate reduction per token, (B,)."""
-        bases, sparsity = subspaces_of(layer).bases().detach(), self.settings.sparsity
+        # A copy: of a cut layer the whole is gone when the backward pass asks for it.
+        bases = subspaces_of(layer).bases().detach().clone()
+        sparsity = self.settings.sparsity
 
         def compute(z: Tensor) -> list[Tensor]:
             reduction = sparse_rate_reduction(z, bases, sparsity_weight=sparsity, norm="l1")

@@ -43,7 +43,11 @@ from whitebox_transformers.training.provenance import provenance
 from whitebox_transformers.training.rate_monitor import monitored
 from whitebox_transformers.training.run_folder import RunFolder, recipe_of
 from whitebox_transformers.training.schedule import Schedule, make_schedule
-from whitebox_transformers.training.sharding import is_sharded, whole_copy
+from whitebox_transformers.training.sharding import (
+    is_sharded,
+    whole_copy,
+    without_needless_warnings,
+)
 from whitebox_transformers.training.trainer import WhiteboxTrainer
 
 
@@ -135,6 +139,7 @@ def _carry_out(recipe: Recipe, folder: RunFolder, callbacks: list[TrainerCallbac
     # The screen belongs to the run's own line.
     with (
         without_bars(),
+        without_needless_warnings(),
         told_plainly(recipe, folder.checkpoints, lambda: trainer.state.global_step),
     ):
         _fit(trainer, latest)

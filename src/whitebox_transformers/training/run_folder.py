@@ -21,6 +21,7 @@ FREE_KEYS = {
     "against_train",
     "train.workers",
     "train.recompute",
+    "train.shard",
     "train.log_every",
     "train.checkpoint_every",
     "train.checkpoints",

@@ -24,15 +24,16 @@ from whitebox_transformers.evaluation.measuring import measure
 from whitebox_transformers.tasks import task_of
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.batches import Position, RunBatches
-from whitebox_transformers.training.blow_up import bad_loss, check_gradients
+from whitebox_transformers.training.blow_up import bad_loss, clip_gradients
 from whitebox_transformers.training.optimizer import decaying_parameters, optimizer_class
 from whitebox_transformers.training.processes import any_of, world_size
 from whitebox_transformers.training.rate_monitor import RateMonitor
 from whitebox_transformers.training.rate_penalty import RatePenalty, learning_layers
 from whitebox_transformers.training.recompute import recompute_layers
+from whitebox_transformers.training.regrouping import in_parts, load_optimizer, load_weights
 from whitebox_transformers.training.schedule import Schedule
 from whitebox_transformers.training.settings import TrainConfig
-from whitebox_transformers.training.sharding import allow_on_cpu, sharding_arguments
+from whitebox_transformers.training.sharding import allow_on_cpu, cuts, sharding_arguments
 from whitebox_transformers.training.stopping import StopOnSignal
 
 
@@ -72,7 +73,8 @@ class WhiteboxTrainer(Trainer):
         self._use_cache = getattr(model.config, "use_cache", None)
         self._piece = 0
         arguments = _arguments(recipe, model, checkpoints, schedule)
-        if recipe.train.shard:
+        self._cuts = cuts(recipe.train)
+        if self._cuts:
             allow_on_cpu()
         super().__init__(
             model=model,
@@ -114,6 +116,24 @@ class WhiteboxTrainer(Trainer):
             workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
         )
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Weights, also those that another group of processes wrote."""
+        folder = Path(resume_from_checkpoint)
+        if self._cuts or in_parts(folder):
+            load_weights(folder, self._present_model if model is None else model)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """The state of the optimiser in the same way; its rate follows from the schedule's."""
+        if checkpoint is None or not (self._cuts or in_parts(Path(checkpoint))):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        optimizer: Any = self.optimizer
+        load_optimizer(Path(checkpoint), self._present_model, optimizer.optimizer)
+        state = torch.load(Path(checkpoint) / "scheduler.pt", weights_only=True)
+        cast(Any, self.lr_scheduler).load_state_dict(state)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The task's scores on the validation split, whose batches the processes share."""
@@ -173,7 +193,7 @@ class WhiteboxTrainer(Trainer):
         """One piece of a batch, under its own seed.
 
         Raises:
-            UserError: Loss or gradient is not finite; names the layer where that began.
+            UserError: The loss is not finite; names the layer where that began.
         """
         step = self.state.global_step
         place = (step, self._piece, self.args.process_index)
@@ -183,13 +203,20 @@ class WhiteboxTrainer(Trainer):
         rate = self.recipe.train.learning_rate
         bad = not math.isfinite(loss.item())
         # Of a cut model all must look together.
-        if any_of(bad) if self.recipe.train.shard else bad:
+        if any_of(bad) if self._cuts else bad:
             raise bad_loss(
                 loss.item(), step + 1, rate, self._present_model, self._prepare_inputs(inputs)
             )
-        if self.accelerator.sync_gradients:
-            check_gradients(self._present_model, step + 1, rate)
         return loss
+
+    def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor:
+        """Of a whole step; named where it is not finite."""
+        train, step = self.recipe.train, self.state.global_step + 1
+        return clip_gradients(self._present_model, train.clip, step, train.learning_rate)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: torch.Tensor | None = None) -> Any:
+        """The norm that clipping found, or would have, so that it is taken once."""
+        return self._clip_grad_norm(model) if grad_norm is None else grad_norm
 
     def compute_loss(
         self,
