@@ -182,7 +182,25 @@ def generate_batch(
             generation_config=options,
             streamer=streamer,
         )
-    return [str(tokenizer.decode(row[length:], skip_special_tokens=True)) for row in made]
+    return [
+        _continuation(language, prompt.tokens[0], row[length:].cpu())
+        for prompt, row in zip(prompts, made, strict=True)
+    ]
+
+
+def _continuation(language: LanguageModel, prompt: Tensor, new: Tensor) -> str:
+    """What the new tokens add to the text of the prompt.
+
+    Some tokenizers put white space between tokens, which those of the new ones alone would lack.
+    """
+    before, whole = (
+        str(language.tokenizer.decode(tokens, skip_special_tokens=True))
+        for tokens in (prompt, torch.cat([prompt, new]))
+    )
+    if whole.startswith(before):
+        return whole.removeprefix(before)
+    # The prompt ended within a character, which the new tokens complete.
+    return str(language.tokenizer.decode(new, skip_special_tokens=True))
 
 
 def _empty(language: LanguageModel) -> str:

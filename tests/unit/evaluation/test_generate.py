@@ -9,6 +9,8 @@ import torch
 from tests.unit.analysis.tiny_text import tiny_crate_gpt
 from tests.unit.evaluation.tiny_language import byte_level, framed, tiny_bert, tiny_gpt2
 
+from whitebox_transformers.data.text import TokenizerConfig
+from whitebox_transformers.data.text.tokenizer import train_tokenizer
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.generate import (
     Sampling,
@@ -49,6 +51,17 @@ def test_prompts_of_different_lengths_go_on_as_each_would_alone(kind):
     roomy = [prepare_prompt(language, text) for text in texts]  # as much as fits the longest
     together = generate_batch(language, roomy, Sampling(greedy=True))
     assert generate(language, roomy[0], Sampling(greedy=True)) == together[0]
+
+
+def test_what_follows_joins_the_prompt_where_white_space_is_no_token():
+    texts = ("the cat sat on the mat", "the dog lay")
+    words = TokenizerConfig(kind="words", min_frequency=1)
+    tokenizer = train_tokenizer(words, "causal", texts, set(), True, 16)
+    language = tiny_gpt2(tokenizer)
+    prompts = [prepare_prompt(language, text, 3) for text in texts]
+    for prompt, made in zip(prompts, generate_batch(language, prompts), strict=True):
+        before = tokenizer.decode(prompt.tokens[0])
+        assert set((before + made).split()) <= set(tokenizer.get_vocab())
 
 
 def test_the_seed_decides_and_the_caller_s_random_state_is_left():
