@@ -33,6 +33,14 @@ CAUSAL_HELP = LONGER_STEPS | {
     "window_at": "both",
     "final_norm": True,
 }
+# One step from zero on four atoms a width, back through a second dictionary, as in CRATE-alpha.
+ALPHA_STEP = OVERCOMPLETE | {
+    "ista_iterations": 1,
+    "synthesis": "separate",
+    "ista_residual": True,
+    "mssa_skip": "raw",
+    "mssa_output_bias": False,
+}
 # ToST's language model: GPT-2 with token statistics in place of attention. Its LayerScale is left
 # out, a factor per coordinate that the output matrices hold.
 TOKEN_STATISTICS = {
@@ -86,6 +94,10 @@ def _crate_gpt_successor(width: int, depth: int, heads: int) -> dict:
     return _crate_gpt(width, depth, heads) | CAUSAL_HELP | lags
 
 
+def _crate_gpt_successor_alpha(width: int, depth: int, heads: int) -> dict:
+    return _crate_gpt_successor(width, depth, heads) | ALPHA_STEP
+
+
 # Supervised sizes: arXiv 2311.13110 (patch 16); patch 8 follows the segmentation paper
 # arXiv 2308.16271, whose names are ViT's; CRATE-alpha: arXiv 2405.20299.
 PRESETS: dict[str, dict] = {
@@ -122,6 +134,7 @@ MAE_PRESETS: dict[str, dict] = {
 # Both add to the residual stream, which then needs the final LayerNorm.
 # tost: arXiv 2412.17810, whose language models have GPT-2's sizes.
 # successor: not published; CRATE-GPT's block with the changes found here to learn text best.
+# successor-alpha: not published; the same with CRATE-alpha's dictionaries, one step from zero.
 GPT_PRESETS: dict[str, dict] = {
     "crate-gpt-1l": _crate_gpt(512, 1, 8),
     "crate-gpt-base": _crate_gpt(768, 12, 12),
@@ -137,6 +150,8 @@ GPT_PRESETS: dict[str, dict] = {
     "crate-gpt-alpha-base": _crate_gpt_alpha(768, 12, 12),
     "crate-gpt-successor-mini": _crate_gpt_successor(256, 4, 8),
     "crate-gpt-successor-base": _crate_gpt_successor(768, 12, 12),
+    "crate-gpt-successor-alpha-mini": _crate_gpt_successor_alpha(140, 4, 5),
+    "crate-gpt-successor-alpha-base": _crate_gpt_successor_alpha(768, 12, 12),
     "crate-gpt-tost-base": _tost_gpt(768, 12, 12),
     "crate-gpt-tost-medium": _tost_gpt(1024, 24, 16),
     "crate-gpt-tost-large": _tost_gpt(1280, 36, 20),

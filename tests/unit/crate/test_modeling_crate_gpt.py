@@ -112,6 +112,7 @@ def test_numbers_of_the_authors_code(case: str, heads: int, golden_dir) -> None:
 COUNTS = {
     "crate-gpt-base": 60_699_648,
     "crate-gpt-medium": 128_180_224,
+    "crate-gpt-successor-alpha-base": 109_506_048,
     "crate-gpt-successor-base": 59_970_048,
     # 110, 304 and 655 million in the paper
     "crate-gpt-tost-base": 110_440_080,
@@ -142,6 +143,7 @@ def test_presets_have_the_published_number_of_parameters(name: str) -> None:
     per_layer |= {"crate-gpt-alpha": 10 * d**2 + 4 * d}
     per_layer |= {"crate-gpt-attention-only": 2 * d**2 + 3 * d}
     per_layer |= {"crate-gpt-successor": 3 * d**2 + 11 * d}  # two windows of three
+    per_layer |= {"crate-gpt-successor-alpha": 10 * d**2 + 10 * d}
     rows_of_bias = 1 + config.max_position_embeddings
     per_layer |= {"crate-gpt-tost": 10 * d**2 + 10 * d + config.num_attention_heads * rows_of_bias}
     family = max((key for key in per_layer if name.startswith(key)), key=len)
