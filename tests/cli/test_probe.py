@@ -51,3 +51,10 @@ def test_a_folder_without_a_model(tmp_path):
     result = wbt("probe", tmp_path, "--data", "digits")
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_model_that_is_not_there_is_what_is_said_first(tmp_path):
+    for asked in ((), ("--data", "digits")):
+        result = wbt("probe", tmp_path / "absent", *asked)
+        assert result.exit_code == 2
+        assert "no model there; give a finished run" in result.stderr

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 LABEL_COLUMNS = ("label", "labels", "fine_label")
 
+UNLABELLED = "image"
+"""The one class of images without classes."""
+
 
 def image_column(schema: pyarrow.Schema, data: DataConfig, where: str) -> str:
     """The column of encoded images: binary, or a struct with a ``bytes`` field.
@@ -24,14 +27,16 @@ def image_column(schema: pyarrow.Schema, data: DataConfig, where: str) -> str:
     return _choose("image", data.image_column, candidates, schema, where)
 
 
-def label_column(schema: pyarrow.Schema, data: DataConfig, where: str) -> str:
-    """The column of integer class numbers.
+def label_column(schema: pyarrow.Schema, data: DataConfig, where: str) -> str | None:
+    """The column of integer class numbers; ``None`` if the images have no classes.
 
     Raises:
         UserError: It is not there, or there are several and the recipe names none.
     """
     import pyarrow.types as types
 
+    if not data.labelled:
+        return None
     integers = [field.name for field in schema if types.is_integer(field.type)]
     usual = [name for name in LABEL_COLUMNS if name in integers][:1]
     declared = [name for name in integers if class_names(schema, name)]
@@ -39,8 +44,10 @@ def label_column(schema: pyarrow.Schema, data: DataConfig, where: str) -> str:
                    allowed=integers)  # fmt: skip
 
 
-def class_names(schema: pyarrow.Schema, column: str) -> list[str] | None:
+def class_names(schema: pyarrow.Schema, column: str | None) -> list[str] | None:
     """Names that the ``datasets`` library stored with a ClassLabel column, if it did."""
+    if column is None:
+        return [UNLABELLED]
     metadata: dict[bytes, bytes] = schema.metadata or {}
     try:
         features: dict[str, Any] = json.loads(metadata[b"huggingface"])["info"]["features"]

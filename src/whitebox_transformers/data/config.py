@@ -42,8 +42,9 @@ class DataConfig:
     """Parquet and hub: the column of images. ``null``: the only column that can be one."""
 
     labelled: bool = True
-    """``false``: the images have no classes; for tasks that learn without. ``folder`` only: every
-    image below it is taken, in whatever folders, with or without ``train``/``val``/``test``."""
+    """``false``: the images have no classes; for tasks that learn without. In a ``folder`` every
+    image below it is taken, in whatever folders, with or without ``train``/``val``/``test``; of
+    parquet files and hub sets no column of labels is read or needed."""
 
     label_column: str | None = None
     """Parquet and hub: the column of class numbers. ``null``: ``label``, ``labels``,
@@ -123,13 +124,12 @@ class DataConfig:
             raise UserError(f"data.path is missing: data.source={self.source} needs one")
         if self.source == "digits" and self.streaming:
             raise UserError("data.streaming=true is for folder, parquet and hub, not for digits")
-        if not self.labelled and self.source != "folder":
-            raise UserError(
-                f"data.labelled=false is for data.source=folder, not {self.source}, whose labels "
-                "are there and need not be read; leave it out"
-            )
-        if not self.labelled and self.labels:
-            raise UserError(f"data.labels={self.labels} with data.labelled=false; remove one")
+        if not self.labelled and self.source == "digits":
+            raise UserError("data.labelled=false: the digits have labels; leave it out")
+        for key in ("labels", "label_column"):
+            value = getattr(self, key)
+            if not self.labelled and value:
+                raise UserError(f"data.{key}={value} with data.labelled=false; remove one")
         for key in ("validation_share", "test_share", "max_bad"):
             check_range(f"data.{key}", getattr(self, key), 0.0, 1.0, below_high=True)
         for key in ("limit", "resize_edge"):

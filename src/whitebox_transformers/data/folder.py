@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from whitebox_transformers.data.columns import UNLABELLED
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.location import existing_folder, files_below
 from whitebox_transformers.data.packed import PackedBytes
@@ -18,9 +19,6 @@ from whitebox_transformers.data.splits import USUAL_NAMES, find_splits
 from whitebox_transformers.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-UNLABELLED = "image"
-"""The one class of images without classes."""
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")

@@ -24,11 +24,13 @@ ROWS_AT_ONCE = 64
 class HubSource:
     """One split, memory-mapped by ``datasets``: workers share it."""
 
-    def __init__(self, dataset: Any, image: str, label: str, where: str) -> None:
+    def __init__(self, dataset: Any, image: str, label: str | None, where: str) -> None:
         self.dataset = dataset
         self.image, self.label, self.where = image, label, where
-        labels = dataset.data.column(label).fill_null(-1).to_numpy()
-        self.labels = torch.tensor(labels, dtype=torch.int64)
+        self.labels = torch.zeros(len(dataset), dtype=torch.int64)
+        if label is not None:
+            labels = dataset.data.column(label).fill_null(-1).to_numpy()
+            self.labels = torch.tensor(labels, dtype=torch.int64)
 
     def record(self, index: int) -> Record:
         value = self.dataset[index][self.image]
@@ -42,7 +44,7 @@ class HubSource:
 class HubStream:
     """One split in passing; the order of its shards is permuted, images within them are not."""
 
-    def __init__(self, dataset: Any, image: str, label: str, where: str) -> None:
+    def __init__(self, dataset: Any, image: str, label: str | None, where: str) -> None:
         self.dataset = dataset
         self.image, self.label, self.where = image, label, where
 
@@ -52,7 +54,8 @@ class HubStream:
         for number in order:
             # Not ``iter(shard)``: inside a worker that would leave out the other workers' part.
             for rows in self.dataset.shard(shards, number).iter(ROWS_AT_ONCE):
-                for value, label in zip(rows[self.image], rows[self.label], strict=True):
+                labels = rows[self.label] if self.label else [0] * len(rows[self.image])
+                for value, label in zip(rows[self.image], labels, strict=True):
                     content = _content(value)
                     name = f"{self.where} image {_fingerprint(content):08x}"
                     yield Record(name, -1 if label is None else int(label), content)
@@ -110,7 +113,7 @@ def open_hub(data: DataConfig) -> tuple[Splits, list[str] | None]:
         schema = dataset.features.arrow_schema
         image, label = image_column(schema, data, where), label_column(schema, data, where)
         names = names or class_names(schema, label)
-        dataset = dataset.select_columns([image, label])
+        dataset = dataset.select_columns([image, *([label] if label else [])])
         if isinstance(dataset.features[image], datasets.Image):
             dataset = dataset.cast_column(image, datasets.Image(decode=False))
         sources[role] = kind(dataset, image, label, where)

@@ -37,8 +37,8 @@ class ImageShard(ParquetShard):
         self.names = class_names(self.schema, self.label)
 
     def images(self, groups: list[int] | None = None) -> Iterator[pyarrow.RecordBatch]:
-        """The image and label columns, some rows at a time."""
-        return self.batches([self.image, self.label], groups)
+        """The image and, if there is one, the label column, some rows at a time."""
+        return self.batches([self.image, *([self.label] if self.label else [])], groups)
 
 
 class ParquetSource:
@@ -123,7 +123,9 @@ def _refuse_beyond_memory(shards: list[ImageShard]) -> None:
 
 
 def _labels(batch: pyarrow.RecordBatch, shard: ImageShard) -> np.ndarray:
-    """Class numbers (rows,) int64; missing ones become -1, which no class has."""
+    """Class numbers (rows,) int64, 0 without classes; a missing one is -1, which no class has."""
+    if shard.label is None:
+        return np.zeros(len(batch), np.int64)
     column = batch.column(batch.schema.get_field_index(shard.label))
     return column.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 

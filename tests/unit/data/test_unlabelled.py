@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from whitebox_transformers.crate.image_processing_crate import CrateImageProcessor
@@ -12,6 +14,8 @@ from whitebox_transformers.data.config import AugmentConfig, DataConfig
 from whitebox_transformers.data.masks import MaskNoise
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.training.recipe import recipe_from_dict
+
+from .conftest import encoded, write_parquet
 
 
 def write(folder, count: int, seed: int = 0) -> None:
@@ -22,8 +26,8 @@ def write(folder, count: int, seed: int = 0) -> None:
         Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
-def build(path, **keys):
-    data = DataConfig(source="folder", path=str(path), labelled=False, **keys)
+def build(path, source="folder", **keys):
+    data = DataConfig(source=source, path=str(path), labelled=False, **keys)
     processor = CrateImageProcessor(size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8})
     return build_datasets(data, AugmentConfig(), processor, 0, MaskNoise(4))
 
@@ -51,6 +55,32 @@ def test_split_folders_are_kept(tmp_path):
     assert all("/val/" in name for name in names(data.validation))
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("source", ["parquet", "hub"])
+def test_tables_need_no_column_of_labels(source, streaming, tmp_path):
+    for split, count in (("train", 10), ("test", 4)):
+        file = tmp_path / "set" / f"{split}.parquet"
+        # A label that no class has is not looked at, and neither is a missing column.
+        write_parquet(file, [encoded(seed) for seed in range(count)], [-7] * count)
+        if split == "test":
+            pq.write_table(pq.read_table(file).select(["image"]), file)
+    with pytest.raises(UserError, match="no label column|-7|label"):
+        build_labelled(tmp_path / "set", source)
+    pq.write_table(pq.read_table(tmp_path / "set" / "train.parquet").select(["image"]),
+                   tmp_path / "set" / "train.parquet")  # fmt: skip
+    data = build(tmp_path / "set", source, streaming=streaming, validation_share=0.2)
+    batch = next(iter(data.train.batches(4))) if streaming else data.train[0]
+    assert set(batch) == {"pixel_values", "noise"}
+    assert torch.isfinite(batch["pixel_values"]).all()
+    assert data.labels == ["image"]
+
+
+def build_labelled(path, source):
+    data = DataConfig(source=source, path=str(path))
+    processor = CrateImageProcessor(size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8})
+    return build_datasets(data, AugmentConfig(), processor, 0)
+
+
 def test_streamed(tmp_path):
     write(tmp_path / "images", 30)
     data = build(tmp_path / "images", streaming=True, validation_share=0.3)
@@ -71,5 +101,5 @@ def test_what_needs_classes_or_has_none_is_refused(tmp_path):
                 "train": {"epochs": 1},
             }
         )
-    with pytest.raises(UserError, match="not digits"):
+    with pytest.raises(UserError, match="the digits have labels"):
         DataConfig(labelled=False)

@@ -85,6 +85,15 @@ class Backbone(nn.Module):
         return patches if self.pooling == "patches" else torch.cat([z[:, 0], patches], dim=-1)
 
 
+def check_model(name: str) -> None:
+    """Before any data are looked for.
+
+    Raises:
+        UserError: There is no model, or it reads no images.
+    """
+    _config(name)
+
+
 def load_encoder(name: str) -> Any:
     """The encoder of a run or of any model that ``AutoModel`` finds, on the device there is.
 

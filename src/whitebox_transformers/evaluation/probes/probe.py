@@ -20,6 +20,7 @@ from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.nearest import nearest_classes
 from whitebox_transformers.evaluation.probes.backbone import (
     Backbone,
+    check_model,
     load_encoder,
     load_processor,
     untrained_encoder,
@@ -92,6 +93,7 @@ def probe(
         UserError: There is no such model or data, or they do not fit each other or the settings.
     """
     name, settings = str(run), settings or ProbeSettings()
+    check_model(name)
     images = probed_images(name, data, overrides or [])
     processor = load_processor(name)
     encoder = load_encoder(name)
