@@ -17,6 +17,7 @@ from benchmarks import (
     loading,
     long_sequences,
     passes,
+    products,
     rounding,
     runtimes,
     sweeps,
@@ -58,6 +59,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "loading": Benchmark(
         loading.Settings(), loading.measure, "images per second of the input beside the model's"
+    ),
+    "products": Benchmark(
+        products.Settings(), products.measure, "tokens times matrix by PyTorch's library and here"
     ),
     "rounding": Benchmark(
         rounding.Settings(), rounding.measure, "the score of a run in float32, bfloat16 and int8"

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from .attention import SelfAttention, StepOutput
+from .products import Linear
 
 
 class QKVAttention(SelfAttention):
@@ -19,7 +20,7 @@ class QKVAttention(SelfAttention):
     def __init__(self, config, layer_idx: int = 0):
         super().__init__(config, layer_idx)
         inner = self.num_heads * self.head_dim
-        self.qkv = nn.Linear(config.hidden_size, 3 * inner, bias=False)
+        self.qkv = Linear(config.hidden_size, 3 * inner, bias=False)
         self.output = StepOutput(inner, config.hidden_size, bias=config.mssa_output_bias)
 
     def forward(
@@ -42,7 +43,7 @@ class MLP(nn.Module):
     def __init__(self, config):
         super().__init__()
         hidden = int(config.mlp_ratio * config.hidden_size)
-        self.up = nn.Linear(config.hidden_size, hidden)
+        self.up = Linear(config.hidden_size, hidden)
         self.codes = nn.Identity()
         self.down = StepOutput(hidden, config.hidden_size)
 

@@ -11,6 +11,7 @@ from transformers import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .key_lag import lagged
+from .products import Linear
 from .rotary import Rotary, rotate
 
 
@@ -161,7 +162,7 @@ class SelfAttention(nn.Module):
         return self.heads(attend(self, query, key, value, attention_mask, **kwargs)).flatten(-2)
 
 
-class StepOutput(nn.Linear):
+class StepOutput(Linear):
     """The linear map through which a step enters the residual stream.
 
     A class of its own so that a model may draw it smaller than other maps.

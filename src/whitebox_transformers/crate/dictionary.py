@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from transformers import initialization as init
 
+from .products import linear
+
 
 def draw_dictionary(dictionary: torch.Tensor, distribution: str = "kaiming") -> None:
     """Fill a dictionary in place.
@@ -57,7 +59,7 @@ class LinearDictionary(DictionaryBlock):
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         codes = self.codes(codes)
-        return codes @ (self.dictionary if self.transposed else self.dictionary.T)
+        return linear(codes, self.dictionary.T if self.transposed else self.dictionary)
 
 
 __all__ = ["DictionaryBlock", "LinearDictionary", "draw_dictionary"]

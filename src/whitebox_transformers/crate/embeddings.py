@@ -10,6 +10,7 @@ from transformers import initialization as init
 
 from .configuration_crate import CrateConfig, nearest_multiple
 from .patches import patchify
+from .products import Linear
 
 
 class PatchEmbeddings(nn.Module):
@@ -38,7 +39,7 @@ class PatchEmbeddings(nn.Module):
             )
             return
         pixels = self.num_channels * tall * wide
-        self.projection = nn.Linear(pixels, width)
+        self.projection = Linear(pixels, width)
         if config.patch_embedding == "norm_linear":
             self.norm_in = nn.LayerNorm(pixels, eps=config.layer_norm_eps)
             self.norm_out = nn.LayerNorm(width, eps=config.layer_norm_eps)

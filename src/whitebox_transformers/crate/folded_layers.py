@@ -19,6 +19,7 @@ from .attention import SelfAttention
 from .block import Compress, CrateLayer, Sparsify
 from .ista import ISTA, PROXIMAL_MAPS, gram_operator
 from .mssa import FixedOutput, SubspaceStep, TiedOutput
+from .products import Linear
 from .tssa import TokenStatistics
 from .window import Window
 
@@ -26,7 +27,7 @@ from .window import Window
 def _linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear:
     """A frozen Linear of weight (out, in) and bias (out,)."""
     out_features, in_features = weight.shape
-    linear = nn.Linear(in_features, out_features, bias=bias is not None, device="meta")
+    linear = Linear(in_features, out_features, bias=bias is not None, device="meta")
     linear.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     if bias is not None:
         linear.bias = nn.Parameter(bias.contiguous(), requires_grad=False)

@@ -9,6 +9,7 @@ from torch import nn
 
 from .configuration_crate_bert import CrateBertConfig
 from .inputs_text import is_padding_mask
+from .products import Linear
 
 
 def first_tokens(z: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
@@ -62,7 +63,7 @@ class Pooler(nn.Module):
 
     def __init__(self, config: CrateBertConfig):
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, first: torch.Tensor) -> torch.Tensor:
         return self.dense(first).tanh()
@@ -74,11 +75,11 @@ class MaskedLMHead(nn.Module):
     def __init__(self, config: CrateBertConfig):
         super().__init__()
         eps = config.embedding_norm_eps
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = Linear(config.hidden_size, config.hidden_size)
         self.norm = nn.LayerNorm(
             config.hidden_size, eps=config.layer_norm_eps if eps is None else eps
         )
-        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.decoder: nn.Linear = Linear(config.hidden_size, config.vocab_size)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         return self.decoder(self.norm(F.gelu(self.dense(z))))
@@ -91,8 +92,8 @@ class SequenceHead(nn.Module):
         super().__init__()
         assert config.num_labels is not None  # a configuration without names is given two
         self.dropout = head_dropout(config)
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.linear = nn.Linear(config.hidden_size, config.num_labels)
+        self.dense = Linear(config.hidden_size, config.hidden_size)
+        self.linear = Linear(config.hidden_size, config.num_labels)
 
     def forward(self, first: torch.Tensor) -> torch.Tensor:
         feature = self.dense(self.dropout(first)).tanh()

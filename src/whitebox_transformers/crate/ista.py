@@ -11,12 +11,12 @@ again in arXiv 2311.13110; eta is ``step_size``, lambda is ``threshold``): one s
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
 from transformers.utils.generic import maybe_autocast
 
 from .dictionary import DictionaryBlock, draw_dictionary
+from .products import linear
 
 Scalar = float | torch.Tensor
 
@@ -47,7 +47,7 @@ class _GramOperator(torch.autograd.Function):
     @staticmethod
     def forward(ctx, dictionary, step_size):
         ctx.save_for_backward(dictionary, step_size)
-        direction = dictionary - dictionary.T @ dictionary
+        direction = dictionary - linear(dictionary.T, dictionary.T)
         # Not in place on a diagonal view: ONNX export refuses graphs with one.
         identity = torch.eye(len(dictionary), dtype=dictionary.dtype, device=dictionary.device)
         return identity + direction * step_size
@@ -58,9 +58,9 @@ class _GramOperator(torch.autograd.Function):
         grad_dictionary = grad_step = None
         if ctx.needs_input_grad[0]:
             both = grad + grad.T
-            grad_dictionary = step_size * torch.addmm(grad, dictionary, both, alpha=-1)
+            grad_dictionary = step_size * (grad - linear(dictionary, both))
         if ctx.needs_input_grad[1]:
-            grad_step = (grad * (dictionary - dictionary.T @ dictionary)).sum()
+            grad_step = (grad * (dictionary - linear(dictionary.T, dictionary.T))).sum()
         return grad_dictionary, grad_step
 
 
@@ -90,10 +90,10 @@ def _gram_step(
     autocast = not v.is_meta and torch.is_autocast_enabled(v.device.type)
     half = autocast or v.dtype.itemsize < 4
     if not half:
-        return F.linear(v, operator.mT.to(v.dtype), bias.to(v.dtype))
+        return linear(v, operator.mT.to(v.dtype), bias.to(v.dtype))
     # Rounding I + eta (...) to half precision would lose most of the small second part.
     change = operator.mT - torch.eye(len(operator), dtype=operator.dtype, device=v.device)
-    return v + F.linear(v, change.to(v.dtype), bias.to(v.dtype))
+    return v + linear(v, change.to(v.dtype), bias.to(v.dtype))
 
 
 def ista(
@@ -141,7 +141,7 @@ def ista(
         moved = _gram_step(v, dictionary, step_size, shift)
     else:
         # Under autocast the product is in half precision; what follows stays in the tokens' type.
-        direction = ((v - v @ dictionary.T) @ dictionary).to(v.dtype)
+        direction = linear(v - linear(v, dictionary), dictionary.T).to(v.dtype)
         moved = v + (step_size * direction - shift)
     return moved.relu() if activation == "relu" else soft_threshold(moved, level)
 
@@ -168,10 +168,10 @@ def proximal_steps_from_zero(
         Codes, (..., N, M).
     """
     proximal, level = PROXIMAL_MAPS[activation], step_size * threshold
-    codes = proximal(step_size * (v @ dictionary), level)
+    codes = proximal(step_size * linear(v, dictionary.T), level)
     for _ in range(iterations - 1):
-        residual = v - codes @ dictionary.T
-        codes = proximal(codes + step_size * (residual @ dictionary), level)
+        residual = v - linear(codes, dictionary)
+        codes = proximal(codes + step_size * linear(residual, dictionary.T), level)
     return codes
 
 
@@ -242,7 +242,7 @@ class OvercompleteISTA(ProximalBlock):
             v, self.dictionary, self.step_size, self.threshold, self.iterations, self.activation
         )
         back = self.dictionary if self.synthesis is None else self.synthesis
-        return self.codes(codes) @ back.T
+        return linear(self.codes(codes), back)
 
 
 class Majorizer(ProximalBlock):
@@ -259,7 +259,7 @@ class Majorizer(ProximalBlock):
     def forward(self, v: torch.Tensor, token_count: torch.Tensor | None = None) -> torch.Tensor:
         tokens = v.shape[-2] if token_count is None else token_count
         alpha = v.shape[-1] / (tokens * self.coding_precision**2)
-        moved = (1 + 4 / (9 * (1 + alpha))) * (v @ self.dictionary)
+        moved = (1 + 4 / (9 * (1 + alpha))) * linear(v, self.dictionary.T)
         level = 4 * self.threshold / (9 * alpha)
         return self.codes(PROXIMAL_MAPS[self.activation](moved, level).to(v.dtype))
 

@@ -20,6 +20,7 @@ from .configuration_crate import CrateConfig
 from .embeddings import CrateEmbeddings
 from .masks import bidirectional_mask
 from .modeling_family import FamilyPreTrainedModel, recording_requests
+from .products import Linear
 
 
 @dataclass
@@ -168,10 +169,10 @@ class CrateClassifier(nn.Module):
         self.norm = nn.LayerNorm(width, eps=config.classifier_norm_eps)
         self.projection = None
         if config.projection_size is not None:
-            self.projection = nn.Linear(width, config.projection_size)
+            self.projection = Linear(width, config.projection_size)
             width = config.projection_size
         assert config.num_labels is not None  # a configuration without names is given two
-        self.linear = nn.Linear(width, config.num_labels)
+        self.linear = Linear(width, config.num_labels)
 
     def forward(self, feature: torch.Tensor) -> torch.Tensor:
         feature = self.norm(feature)

@@ -25,6 +25,7 @@ from .masks import causal_mask
 from .modeling_family import recording_requests
 from .modeling_text import CrateTextPreTrainedModel, checked_positions, layer_positions
 from .outputs_text import CrateCausalLMOutput, CrateGPTModelOutput, records
+from .products import Linear
 
 if TYPE_CHECKING:
     # Hugging Face ships a model's file and those whose names stand in it: thus a folder saved from
@@ -143,7 +144,7 @@ class CrateGPTForCausalLM(CrateGPTPreTrainedModel, GenerationMixin):
     def __init__(self, config: CrateGPTConfig):
         super().__init__(config)
         self.crate = CrateGPTModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
     @either_cache_name

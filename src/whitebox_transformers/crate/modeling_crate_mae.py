@@ -24,6 +24,7 @@ from .masks import bidirectional_mask
 from .modeling_crate import CrateForImageClassification, CrateModel, CratePreTrainedModel
 from .modeling_family import recording_requests
 from .patches import normalised, patch_errors, patchify, unpatchify
+from .products import Linear
 
 Recorded = tuple[torch.Tensor | None, ...] | None
 
@@ -188,7 +189,7 @@ class CrateMAEDecoder(CrateMAEPreTrainedModel):
         super().__init__(config)  # pyright: ignore[reportArgumentType]
         self.stack = CrateStack(config)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
-        self.prediction = nn.Linear(config.hidden_size, config.patch_pixels)
+        self.prediction = Linear(config.hidden_size, config.patch_pixels)
         self.post_init()
 
     @merge_with_config_defaults

@@ -10,15 +10,15 @@ matrix, in the derivation [U_1, ..., U_K], in the published network a learned on
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
 from transformers.utils.generic import maybe_autocast
 
 from .attention import SelfAttention, StepOutput
+from .products import Linear, linear
 
 
-class Subspaces(nn.Linear):
+class Subspaces(Linear):
     """u = U^T z for all subspaces at once: (B, N, D) to (B, N, K * P), no bias.
 
     Rows k*P to (k+1)*P - 1 of the weight are U_k^T. With ``orthonormal`` every U_k is replaced
@@ -46,7 +46,7 @@ class Subspaces(nn.Linear):
         return self.effective_weight().view(self.heads, self.head_dim, -1).mT
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return F.linear(z, self.effective_weight())
+        return linear(z, self.effective_weight())
 
 
 class FixedOutput(nn.Module):
@@ -65,7 +65,7 @@ class FixedOutput(nn.Module):
         init.uniform_(self.weight, -bound, bound)
 
     def forward(self, averages: torch.Tensor) -> torch.Tensor:
-        return F.linear(averages, self.weight)
+        return linear(averages, self.weight)
 
 
 class TiedOutput(nn.Module):
@@ -76,7 +76,7 @@ class TiedOutput(nn.Module):
         self.transpose = transpose
 
     def forward(self, averages: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return averages @ (weight.T if self.transpose else weight)
+        return linear(averages, weight if self.transpose else weight.T)
 
 
 class SubspaceStep(SelfAttention):

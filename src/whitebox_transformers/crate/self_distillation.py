@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
 
+from .products import Linear, linear
 from .rates import coding_rate
 
 
@@ -30,10 +31,10 @@ class Prototypes(nn.Module):
         init.uniform_(self.weight, -bound, bound)
 
     def forward(self, y: torch.Tensor) -> torch.Tensor:
-        return F.linear(y, F.normalize(self.weight, dim=-1))
+        return linear(y, F.normalize(self.weight, dim=-1))
 
 
-class HeadLinear(nn.Linear):
+class HeadLinear(Linear):
     """A linear map of the head, which begins as DINO's do."""
 
     def reset_parameters(self) -> None:
