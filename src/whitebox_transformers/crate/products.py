@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.flop_counter import register_flop_formula
+from torch.utils.flop_counter import flop_registry, register_flop_formula
 from transformers.utils.generic import maybe_autocast
 
 PLAIN = (torch.Tensor, nn.Parameter)
@@ -95,7 +95,9 @@ def _operations(x_shape, weight_shape, *args, out_shape=None, **kwargs) -> int:
 
 
 if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-    register_flop_formula(torch.ops.mkldnn._linear_pointwise)(_operations)
+    # Once a process, although remote code imports this file again under other names.
+    if torch.ops.mkldnn._linear_pointwise not in flop_registry:
+        register_flop_formula(torch.ops.mkldnn._linear_pointwise)(_operations)
 
 
 def _dense(x: torch.Tensor) -> torch.Tensor:
