@@ -94,10 +94,10 @@ def _operations(x_shape, weight_shape, *args, out_shape=None, **kwargs) -> int:
     return 2 * math.prod(x_shape) * weight_shape[0]
 
 
-if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-    # Once a process, although remote code imports this file again under other names.
-    if torch.ops.mkldnn._linear_pointwise not in flop_registry:
-        register_flop_formula(torch.ops.mkldnn._linear_pointwise)(_operations)
+# Once a process, although remote code imports this file again under other names.
+_counted = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+if _counted is not None and _counted not in flop_registry:
+    register_flop_formula(_counted)(_operations)
 
 
 def _dense(x: torch.Tensor) -> torch.Tensor:
