@@ -26,6 +26,7 @@ from whitebox_transformers.segmentation.attention_masks import (
 from whitebox_transformers.segmentation.batch import Batch
 from whitebox_transformers.segmentation.encoder import ImageEncoder, load_encoder
 from whitebox_transformers.segmentation.reading import ImageRead, Reading, as_read, image_files
+from whitebox_transformers.segmentation.scores import for_json
 from whitebox_transformers.segmentation.truth import MaskFolder, MaskKind
 from whitebox_transformers.training.files import write_json
 from whitebox_transformers.training.provenance import provenance
@@ -171,7 +172,8 @@ def show_attention(
     values = {}
     if truth is not None:
         values = scores.values()
-        record |= {"masks": str(masks), "scores": values, "by_head": scores.by_head(heads)}
+        record |= {"masks": str(masks), "scores": for_json(values)}
+        record["by_head"] = [for_json(row) for row in scores.by_head(heads)]
     write_json(folder / "attention.json", record | batch.to_json())
     return AttentionResult(
         folder / "attention.json",

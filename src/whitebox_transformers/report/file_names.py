@@ -18,10 +18,15 @@ class FileNames:
     """Names of pictures after their images, a number added where two images are called alike."""
 
     def __init__(self) -> None:
-        self._given: Counter[str] = Counter()
+        self._met: Counter[str] = Counter()
+        self._given: set[str] = set()
 
     def of(self, image: Path) -> str:
         """A name that was not given before, without suffix."""
-        self._given[image.stem] += 1
-        count = self._given[image.stem]
-        return image.stem if count == 1 else f"{image.stem}-{count}"
+        count = self._met[image.stem] = self._met[image.stem] + 1
+        name = image.stem if count == 1 else f"{image.stem}-{count}"
+        while name in self._given:  # an image may itself be called 1-2.png
+            count = self._met[image.stem] = count + 1
+            name = f"{image.stem}-{count}"
+        self._given.add(name)
+        return name

@@ -23,6 +23,7 @@ from whitebox_transformers.segmentation.objects import (
     find_objects,
 )
 from whitebox_transformers.segmentation.reading import ImageRead, Reading, image_files
+from whitebox_transformers.segmentation.scores import for_json
 from whitebox_transformers.segmentation.shapes import rle_of
 from whitebox_transformers.segmentation.truth import MaskFolder, MaskKind
 from whitebox_transformers.training.files import write_json, write_whole
@@ -123,7 +124,7 @@ def segment(
         "reading": asdict(reading),
         "masks": None if masks is None else str(masks),
         "coco": None if coco is None else str(coco),
-        "scores": values,
+        "scores": for_json(values),
     }
     write_json(folder / "segmentation.json", record | batch.to_json())
     return SegmentationResult(

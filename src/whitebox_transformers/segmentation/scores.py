@@ -5,8 +5,9 @@ Legend: H, W height and width of an image in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 
 import numpy as np
 
@@ -21,6 +22,11 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     """Intersection over union of two masks (H, W) bool; 0 if both are empty."""
     union = np.count_nonzero(a | b)
     return float(np.count_nonzero(a & b) / union) if union else 0.0
+
+
+def for_json(scores: Mapping[str, float]) -> dict[str, float | None]:
+    """Scores with ``None`` for what could not be scored, since JSON has no NaN."""
+    return {name: None if isnan(value) else value for name, value in scores.items()}
 
 
 def classes_of(labels: np.ndarray) -> list[int]:

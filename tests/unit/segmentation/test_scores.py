@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from tests.oracles.average_precision import average_precision, boxed
 
 from whitebox_transformers.data.faults import Fault
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.report.file_names import FileNames
 from whitebox_transformers.segmentation import box_of, mask_of_rle, mask_on_image, rle_of
 from whitebox_transformers.segmentation.average_precision import CocoAnnotations
-from whitebox_transformers.segmentation.scores import MaxF, MeanIoU, best_overlaps, iou
+from whitebox_transformers.segmentation.scores import MaxF, MeanIoU, best_overlaps, for_json, iou
 from whitebox_transformers.segmentation.truth import MaskFolder
 
 
@@ -163,6 +165,16 @@ def test_no_masks_found_scores_zero_and_no_annotations_nothing(tmp_path) -> None
     assert np.isnan(annotations.scores()["mask_ap"])
     annotations.add(7, [])
     assert annotations.scores() == dict.fromkeys(annotations.scores(), 0.0)
+
+
+def test_what_could_not_be_scored_is_no_number_in_json() -> None:
+    assert for_json({"a": 0.5, "b": float("nan")}) == {"a": 0.5, "b": None}
+
+
+def test_pictures_of_images_called_alike_have_names_of_their_own() -> None:
+    names = FileNames()
+    given = [names.of(Path(name)) for name in ("a/1.png", "b/1.png", "1-2.png", "1.jpg", "1-2.gif")]
+    assert given == ["1", "1-2", "1-2-2", "1-3", "1-2-3"]
 
 
 def test_images_of_one_name_are_told_apart_by_their_folders(tmp_path) -> None:
