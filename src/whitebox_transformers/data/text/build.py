@@ -187,6 +187,8 @@ def _look(sources: Mapping[str, DocumentSource], data: TextDataConfig) -> dict[s
     for role, one in found.items():
         if not one.characters:
             raise UserError(f"{data.place_of(role)} holds no text")
+        if not "".join(one.alphabet).strip():
+            raise UserError(f"{data.place_of(role)} holds no text, only white space")
     return found
 
 
@@ -204,6 +206,8 @@ def _require_documents(splits: Mapping[str, DocumentSource], data: TextDataConfi
             other = "name what ends a document with data.separator"
             if not data.streaming:
                 other = "cut by position with data.carve=position"
+            if data.carve == "position" or data.separator == "\n":
+                other = "give more documents"
             raise UserError(
                 f"no document of {data.where} falls into the {role} split; change data.{role}_share"
                 f", give data.{role}_path, or {other}"

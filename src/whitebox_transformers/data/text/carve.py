@@ -106,7 +106,7 @@ def carve(
         train: What the training source holds.
 
     Raises:
-        UserError: There is no validation text.
+        UserError: There is no validation text, or too little of any to carve it.
     """
     missing = _missing(sources, data)
     splits = sources | _carved(sources["train"], missing, data, train) if missing else sources
@@ -152,6 +152,7 @@ def _carved(
     alone = found.documents == 1
     lines = data.separator == "\n"
     if data.carve == "position" or (data.carve == "auto" and (alone or lines)):
+        _require_characters(shares, data, found.characters)
         return _by_position(source, shares, found.characters, alone)
     seed, few = data.split_seed, found.documents <= FEW
     keys = (document.key for document in source.documents(None)) if few else ()
@@ -164,6 +165,15 @@ def _carved(
         splits[role] = ByHash(source, low, high, seed)
         low = high
     return splits | {"train": ByHash(source, low, 1.0, seed)}
+
+
+def _require_characters(shares: dict[str, float], data: TextDataConfig, characters: int) -> None:
+    for role, share in shares.items():
+        if share * characters < 1:
+            raise UserError(
+                f"{data.where} has {characters:,} characters, of which data.{role}_share={share} "
+                f"is none; give more text, raise the share or give data.{role}_path"
+            )
 
 
 def _by_position(

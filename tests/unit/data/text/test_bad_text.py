@@ -53,6 +53,10 @@ def test_a_separator_that_never_occurs(folder, tmp_path):
 
 def test_a_text_shorter_than_one_block(tmp_path):
     path = tmp_path / "short.txt"
+    path.write_text(" \n\t\n", encoding="utf-8")
+    refused(r"short\.txt holds no text, only white space", path)
+    path.write_text("a b c", encoding="utf-8")
+    refused(r"short\.txt has 5 characters, of which data\.test_share=0\.1 is none", path)
     path.write_text(prose(0, 40), encoding="utf-8")
     refused(r"the test text of .*short\.txt has \d+ tokens, fewer than one block of 64", path,
             context=64)  # fmt: skip
