@@ -26,6 +26,7 @@ from benchmarks.systems import BLACK_BOXES, SYSTEMS, Pair, Size, pair
 from benchmarks.timing import Timing, exact_ratio_row, interleave, ratio_row, time_rows
 from benchmarks.transcription import transcribed
 from whitebox_transformers import fold, quantize
+from whitebox_transformers.crate.products import onednn_is_faster
 
 PASSES = ("inference", "training")
 
@@ -97,6 +98,23 @@ class Contender:
         return f"{self.name} {self.dtype}"
 
 
+ALGEBRA = "by PyTorch's products"
+"""What is added to the name of a white box that leaves products to PyTorch, as the others do."""
+
+
+def by_pytorch(call: Callable[[], object]) -> Callable[[], object]:
+    """The call without the choice of library: what is then faster is the algebra alone."""
+
+    def without_choice() -> object:
+        torch.backends.mkldnn.enabled = False
+        try:
+            return call()
+        finally:
+            torch.backends.mkldnn.enabled = True
+
+    return without_choice
+
+
 def inference(settings: Settings, found: Pair, mode: str, device: torch.device) -> list[dict]:
     """One forward pass of every contender."""
     base = "float32" if device.type == "cpu" else "bfloat16"
@@ -118,8 +136,12 @@ def inference(settings: Settings, found: Pair, mode: str, device: torch.device) 
             add("folded", "crate folded", quantize(white), dtype)
             continue
         add("folded", "crate folded", fold(white), dtype)
+        folded = contenders[-1].call
         add("black", black, found.used(found.black), dtype)
         if dtype == base:
+            if device.type == "cpu" and mode == "eager" and onednn_is_faster():
+                name = f"crate folded {ALGEBRA}"
+                contenders.append(Contender("other", dtype, by_pytorch(folded), name))
             add("white", "crate", white, dtype)
             add("transcription", "transcription", transcribed(white), dtype)
             for name, other in found.others.items():
@@ -142,6 +164,9 @@ def _inference_ratios(
     known: Mapping[str, Contender], times: Mapping[str, Timing], label: str, black: str, base: str
 ) -> list[dict]:
     pairs = [(f"transcription {base}", f"crate folded {dtype}") for dtype in (*DTYPES, "int8")]
+    pairs += [
+        (f"{slow} {base}", f"crate folded {ALGEBRA} {base}") for slow in ("transcription", black)
+    ]
     pairs += [(f"{black} {dtype}", f"crate folded {dtype}") for dtype in DTYPES]
     pairs += [("crate folded float32", "crate folded bfloat16")]
     pairs += [("crate folded bfloat16", "crate folded int8")]
@@ -226,6 +251,8 @@ def training(settings: Settings, found: Pair, mode: str, device: torch.device) -
     rates = {f"matrix product {dtype}": matrix_product(device, DTYPES[dtype])}
     calls: dict[str, Callable[[], object]] = {row: call for row, (call, _) in rates.items()}
     calls |= {name: training_step(models[name], losses[name]) for name in models}
+    if device.type == "cpu" and mode == "eager" and onednn_is_faster():
+        calls[f"crate {ALGEBRA}"] = by_pytorch(calls["crate"])
     times = interleave(calls, settings.rounds, device, label)
     more: dict[str, dict[str, Any]] = {name: {"bytes kept": size} for name, size in kept.items()}
     for name, kind in kinds.items():
@@ -236,7 +263,11 @@ def training(settings: Settings, found: Pair, mode: str, device: torch.device) -
             more.setdefault(name, {})["peak bytes"] = peak_bytes(calls[name], device)
     rows = time_rows(times, label, more)
     for slow in ("transcription", black):
-        rows.append(ratio_row(label, f"{slow} / crate", times[slow], times["crate"]))
+        rows += [
+            ratio_row(label, f"{slow} / {fast}", times[slow], times[fast])
+            for fast in ("crate", f"crate {ALGEBRA}")
+            if fast in times
+        ]
         if kept:
             what = f"bytes kept, crate / {slow}"
             rows.append(exact_ratio_row(label, what, kept["crate"] / kept[slow], "lower"))
