@@ -10,6 +10,7 @@ import numpy as np
 from whitebox_transformers.data.config import DataConfig
 from whitebox_transformers.data.location import is_folder_here
 from whitebox_transformers.extras import require
+from whitebox_transformers.training.processes import is_main_process
 
 FEW = 24
 NOISE_CLASSES = 4
@@ -30,7 +31,8 @@ def few_images(
     if here:
         return replace(data, limit=FEW)
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    _write_noise(folder, (height, width))
+    if is_main_process():
+        _write_noise(folder, (height, width))
     kept = ("resize", "resize_edge", "interpolation", "mean", "std")
     return DataConfig(
         source="folder",

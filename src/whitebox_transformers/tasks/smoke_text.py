@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from whitebox_transformers.data.location import expand
 from whitebox_transformers.data.text import TextDataConfig, TokenizerConfig
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.processes import is_main_process
 
 if TYPE_CHECKING:
     from whitebox_transformers.tasks.text import TextRecipe
@@ -70,10 +72,7 @@ def _small(tokenizer: TokenizerConfig, rows: int) -> TokenizerConfig:
 def made_up_documents(data: TextDataConfig, folder: Path) -> TextDataConfig:
     """Write files of words that mean nothing, of which some are frequent."""
     draw = _Words()
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(DOCUMENTS):
-        text = draw.some(10 * WORDS)
-        (folder / f"{number}.txt").write_text(f"{text}\n", encoding="utf-8")
+    _write({f"{number}.txt": draw.some(10 * WORDS) for number in range(DOCUMENTS)}, folder)
     return TextDataConfig(source="folder", path=str(folder), cross_documents=data.cross_documents)
 
 
@@ -87,18 +86,25 @@ def made_up_rows(data: TextDataConfig, folder: Path) -> TextDataConfig:
         label = str(number / 10) if data.regression else names[number % len(names)]
         texts = [f"{label} {draw.some(10)}" for _ in columns[1:]]
         lines.append("\t".join([*texts, label]))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "rows.tsv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _write({"rows.tsv": "\n".join(lines)}, folder)
     return TextDataConfig(
         source="table",
-        path=str(path),
+        path=str(folder / "rows.tsv"),
         text_column="text",
         text_pair_column="pair" if data.text_pair_column else None,
         labels=None if data.regression else names,
         regression=data.regression,
         validation_share=0.2,
     )
+
+
+def _write(texts: Mapping[str, str], folder: Path) -> None:
+    """By one of the processes: another might read what is half written."""
+    if not is_main_process():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(f"{text}\n", encoding="utf-8")
 
 
 class _Words:

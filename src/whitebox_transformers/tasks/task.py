@@ -229,7 +229,7 @@ class Task(ABC, Generic[R, D]):
 
         Args:
             recipe: Cut down to a few steps already.
-            folder: Receives what is made up.
+            folder: Receives what is made up, from the main process alone.
         """
 
 

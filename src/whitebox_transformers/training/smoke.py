@@ -10,6 +10,7 @@ import torch
 from whitebox_transformers.tasks import task_of
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.families import ModelConfig
+from whitebox_transformers.training.processes import join, wait
 
 STEPS = 3
 PIECE = 4
@@ -21,8 +22,9 @@ def smoke(recipe: Recipe) -> Recipe:
     Model, optimiser, augmentation and accumulation stay, on a GPU also the precision. Data that
     are not on this machine (a missing folder, an unset variable, anything from the hub) are
     replaced as the task sees fit, and the weights of ``model.from`` that are not in a local folder
-    by a fresh model of the family's default size.
+    by a fresh model of the family's default size. Of several processes the first makes things up.
     """
+    join(cpu=recipe.train.device == "cpu")
     accumulate = min(recipe.train.accumulate, 2)
     train = replace(
         recipe.train,
@@ -48,7 +50,9 @@ def smoke(recipe: Recipe) -> Recipe:
         train=train,
     )
     task = task_of(recipe)
-    return task.smoke(small, Path(f"{folder}-{task.unit}"))
+    small = task.smoke(small, Path(f"{folder}-{task.unit}"))
+    wait()
+    return small
 
 
 def _startable(model: ModelConfig) -> ModelConfig:

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from whitebox_transformers.crate import CrateBackbone, fold, quantize
 from whitebox_transformers.crate.folded_layers import FoldedSparsify
 from whitebox_transformers.crate.folding import FoldedModelError
-from whitebox_transformers.crate.quantizing import DiagonalApart, Int8Linear
+from whitebox_transformers.crate.quantizing import DiagonalApart, Int8Linear, eight_bits_hold
 
 PIXELS = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -101,3 +101,20 @@ def test_the_diagonal_of_a_step_takes_no_bits_from_its_change() -> None:
     apart.rest = Int8Linear(apart.rest)
     error = [(found(tokens) - linear(tokens)).norm() for found in (apart, whole)]
     assert error[0] < error[1] / 5
+
+
+@torch.no_grad()
+def test_integers_are_no_coarser_than_eight_bits_allow() -> None:
+    generator = torch.Generator().manual_seed(0)
+    linear = nn.Linear(48, 12)
+    # Rows of very different size: one scale for all would drown the small ones.
+    linear.weight.copy_(torch.randn(12, 48, generator=generator) * 0.5 ** torch.arange(12)[:, None])
+    tokens = torch.randn(30, 48, generator=generator) + 0.5
+    step = linear.weight.abs().amax(1, keepdim=True) / 127
+    top = 255 if eight_bits_hold() else 127
+    unit = (tokens.max() - tokens.min()) / top
+    zero = (-tokens.min() / unit).round()
+    rounded = (((tokens / unit).round() + zero).clamp(0, top) - zero) * unit
+    expected = rounded @ ((linear.weight / step).round() * step).T + linear.bias
+    error = (Int8Linear(linear)(tokens) - expected).norm(dim=0)
+    assert (error < 0.1 * (expected - linear(tokens)).norm(dim=0) + 1e-7).all()
