@@ -43,8 +43,7 @@ class Settings:
 
 def measure(settings: Settings) -> list[dict]:
     """Rows of every system."""
-    keys = ("width", "depth", "heads", "side", "length", "batch")
-    size, device = Size(**{key: getattr(settings, key) for key in keys}), settings.device
+    size, device = Size.of(settings), settings.device
     rows = []
     for system in settings.systems:
         found = pair(system, size, torch.device(device))

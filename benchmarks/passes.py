@@ -63,8 +63,7 @@ class Settings:
     @property
     def size(self) -> Size:
         """The same as what formulas and models know."""
-        keys = ("width", "depth", "heads", "side", "length", "batch")
-        return Size(**{key: getattr(self, key) for key in keys})
+        return Size.of(self)
 
     @property
     def record(self) -> str:

@@ -64,8 +64,7 @@ class Scores(nn.Module):
 def measure(settings: Settings) -> list[dict]:
     """Seconds of a forward pass, ratios to eager float32, and errors."""
     device = torch.device(settings.device)
-    keys = ("width", "depth", "heads", "side", "batch")
-    found = pair("image", Size(**{key: getattr(settings, key) for key in keys}), device)
+    found = pair("image", Size.of(settings), device)
     pixels = found.inputs["pixel_values"]
     reference = found.white(pixels).logits.float().cpu()
     with tempfile.TemporaryDirectory() as place:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,6 +52,12 @@ class Size:
     classes: int = 1000
     vocabulary: int = 50304
     prototypes: int = 4096
+
+    @classmethod
+    def of(cls, settings: Any) -> Size:
+        """What a benchmark's settings say of it; the rest is as ever."""
+        names = [field.name for field in fields(cls) if hasattr(settings, field.name)]
+        return cls(**{name: getattr(settings, name) for name in names})
 
     @property
     def pixels(self) -> int:

@@ -11,14 +11,15 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from whitebox_transformers.errors import Terminated
-from whitebox_transformers.training.processes import any_of
+from whitebox_transformers.training.processes import any_of, world_size
 
 
 class StopOnSignal(TrainerCallback):
     """Ends training after the step in which SIGTERM came, with a checkpoint.
 
-    Batch systems send it some time before they kill a job. A second signal ends the process at
-    once. Of several processes it is enough that one is told.
+    Batch systems send it some time before they kill a job. A second signal ends a process that is
+    alone at once. Of several it is enough that one is told, and what comes after is ignored: a
+    batch system tells their launcher too, which tells them again.
     """
 
     def __init__(self) -> None:
@@ -57,4 +58,4 @@ class StopOnSignal(TrainerCallback):
 
     def _ask(self, *_: Any) -> None:
         self.asked = True
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if world_size() > 1 else signal.SIG_DFL)
