@@ -23,6 +23,7 @@ from whitebox_transformers_cli.image_reading import (
     Resolution,
     reading_of,
     say_left_out,
+    score_text,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _say_scores(run: str, result: AttentionResult) -> None:
     from whitebox_transformers_cli.tables import print_table
 
     title = f"{run}, layer {result.layer + 1}, {result.images:,} images"
-    rows = [(NAMES[key], f"{value:.3f}") for key, value in result.scores.items()]
+    rows = [(NAMES[key], score_text(value)) for key, value in result.scores.items()]
     for std, alike in result.stability.items():
         rows += [
             (f"noise {std:g}: correlation of maps", f"{alike['correlation']:.3f}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -62,6 +63,11 @@ def reading_of(
     from whitebox_transformers.segmentation.reading import Reading
 
     return Reading(resolution, keep_shape, max_pixels, longest)
+
+
+def score_text(value: float) -> str:
+    """A score for people; NaN where nobody drew anything in the images that were used."""
+    return "nothing drawn" if isnan(value) else f"{value:.3f}"
 
 
 def say_left_out(reasons: list[str], count: int) -> None:

@@ -25,6 +25,7 @@ from whitebox_transformers_cli.image_reading import (
     Resolution,
     reading_of,
     say_left_out,
+    score_text,
 )
 
 if TYPE_CHECKING:
@@ -99,5 +100,5 @@ def _say_scores(run: str, result: SegmentationResult) -> None:
     from whitebox_transformers_cli.tables import print_table
 
     if result.scores:
-        rows = [(NAMES[key], f"{value:.3f}") for key, value in result.scores.items()]
+        rows = [(NAMES[key], score_text(value)) for key, value in result.scores.items()]
         print_table(f"{run}, {result.images:,} images", ("score", "value"), rows)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from whitebox_transformers import CrateConfig, CrateForImageClassification, CrateImageProcessor
 from whitebox_transformers.segmentation import box_of, mask_of_rle
 from whitebox_transformers_cli.app import app
+from whitebox_transformers_cli.image_reading import score_text
 
 SMALL = {"image_size": 16, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3}
 
@@ -210,3 +211,7 @@ def test_signs_turn_colours_around(crate, images, tmp_path) -> None:
         result = wbt("pca", crate, images / "images", *options)
         assert result.exit_code == 2
         assert said in result.stderr
+
+
+def test_a_score_that_could_not_be_had_says_so() -> None:
+    assert [score_text(value) for value in (0.25, float("nan"))] == ["0.250", "nothing drawn"]
