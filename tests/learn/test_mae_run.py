@@ -105,6 +105,16 @@ def test_a_stream_is_masked_and_resumes(tmp_path):
     assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
+def test_a_stopped_black_box_goes_on_from_its_weights(tmp_path):
+    """Its checkpoint bears the names of older versions of transformers."""
+    recipe = tiny_mae_recipe("vit-mae", steps=4, checkpoint_every=2, evaluate_every=4)
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "run", [Interrupt([3])])
+    train(recipe, tmp_path / "run")
+    assert_same_run(tmp_path / "run", tmp_path / "whole", last=4)
+
+
 def test_the_encoder_goes_on_as_a_classifier(learned, tmp_path):
     recipe = recipe_from_dict(
         {
