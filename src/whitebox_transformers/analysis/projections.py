@@ -6,11 +6,11 @@ Legend: B batch, N tokens, D width, K heads, P head width.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from whitebox_transformers.crate.block import CrateLayer
 from whitebox_transformers.crate.mssa import Subspaces
+from whitebox_transformers.crate.products import linear
 
 from .layers import compress_of, subspaces_of
 
@@ -18,7 +18,7 @@ from .layers import compress_of, subspaces_of
 def project(layer: CrateLayer, z: Tensor) -> Tensor:
     """U_k^T z of the layer's subspaces, float32 or better: (..., N, D) to (..., K, N, P)."""
     z, subspaces = wide(z), subspaces_of(layer)
-    return by_head(subspaces, F.linear(z, subspaces.effective_weight().to(z.dtype)))
+    return by_head(subspaces, linear(z, subspaces.effective_weight().to(z.dtype)))
 
 
 def by_head(subspaces: Subspaces, u: Tensor) -> Tensor:

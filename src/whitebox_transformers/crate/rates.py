@@ -26,6 +26,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .products import linear
 from .rate_inputs import (
     checked_tokens,
     memberships,
@@ -181,7 +182,7 @@ def compression_rate_gradient(z: Tensor, u: Tensor, eps: float = 0.1) -> Tensor:
     z, u = tokens_and_bases(z, u)
     per_subspace = _rate_gradient(_project(z, u), squared_precision(eps))  # (..., K, N, P)
     with torch.autocast(z.device.type, enabled=False):
-        return torch.einsum("...knp,kdp->...nd", per_subspace, u)
+        return linear(per_subspace.transpose(-2, -3).flatten(-2), u.transpose(0, 1).flatten(1))
 
 
 def subspace_bases(weight: Tensor, heads: int) -> Tensor:
@@ -266,7 +267,8 @@ def _plus_identity(matrix: Tensor) -> Tensor:
 def _project(z: Tensor, u: Tensor) -> Tensor:
     """U_k^T z for every subspace: (..., N, d), (K, d, P) -> (..., K, N, P)."""
     with torch.autocast(z.device.type, enabled=False):
-        return torch.einsum("...nd,kdp->...knp", z, u)
+        projected = linear(z, u.mT.flatten(0, 1))
+    return projected.unflatten(-1, (u.shape[0], u.shape[-1])).transpose(-2, -3)
 
 
 def _gram_dtype(z: Tensor) -> torch.dtype:

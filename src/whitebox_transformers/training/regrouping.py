@@ -1,7 +1,7 @@
 """Checkpoints as another group of processes reads them: one or several, the model cut or whole.
 
-What a group whose model is whole wrote it reads by Trainer's own means; all else is read here. A
-parameter may have no state yet, as prototypes that are still frozen.
+What the optimiser of a whole model left a whole model reads by Trainer's own means; all else is
+read here. A parameter may have no state yet, as prototypes that are still frozen.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.distributed import checkpoint as parts
 from torch.distributed.checkpoint.state_dict import (
@@ -22,7 +21,12 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+from whitebox_transformers.errors import UserError
+from whitebox_transformers.training.load_report import without_load_report
+from whitebox_transformers.training.progress import without_bars
 
 MODEL, OPTIMIZER = "pytorch_model_fsdp_0", "optimizer_0"
 """Folders of the parts, by Accelerate."""
@@ -40,10 +44,31 @@ def load_weights(checkpoint: Path, model: nn.Module) -> None:
         _read(checkpoint / MODEL, {"model": state})
         set_model_state_dict(model, state)
         return
-    # A tied weight is stored once.
-    options = StateDictOptions(full_state_dict=True, strict=False)
-    whole: dict[str, Any] = {**load_file(checkpoint / "model.safetensors")}
-    set_model_state_dict(model, whole, options=options)
+    options = StateDictOptions(full_state_dict=True)
+    set_model_state_dict(model, _whole_weights(checkpoint, model), options=options)
+
+
+def _whole_weights(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
+    """Weights under their present names.
+
+    Not as they are in the file: a stored ViT bears the names of older versions, which only
+    ``from_pretrained`` turns into the present ones, and a tied weight is stored once.
+
+    Raises:
+        UserError: A weight is missing, which ``from_pretrained`` would draw anew.
+    """
+    # FSDP2 puts a class of its own in front of a cut model's.
+    kind = next(kind for kind in type(model).__mro__ if not issubclass(kind, FSDPModule))
+    with without_load_report(), without_bars():
+        stored, info = cast(Any, kind).from_pretrained(
+            checkpoint, config=model.config, output_loading_info=True
+        )
+    if missing := sorted(info["missing_keys"]):
+        raise UserError(
+            f"{checkpoint} has no weights for {', '.join(missing[:3])} and {len(missing)} in all; "
+            "remove it, and the run goes on from the checkpoint before"
+        )
+    return stored.state_dict()
 
 
 def load_optimizer(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

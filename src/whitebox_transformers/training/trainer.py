@@ -25,10 +25,8 @@ from whitebox_transformers.tasks import task_of
 from whitebox_transformers.tasks.recipe import Recipe
 from whitebox_transformers.training.batches import Position, RunBatches
 from whitebox_transformers.training.blow_up import bad_loss, clip_gradients
-from whitebox_transformers.training.load_report import without_load_report
 from whitebox_transformers.training.optimizer import decaying_parameters, optimizer_class
 from whitebox_transformers.training.processes import any_of, world_size
-from whitebox_transformers.training.progress import without_bars
 from whitebox_transformers.training.rate_monitor import RateMonitor
 from whitebox_transformers.training.rate_penalty import RatePenalty, learning_layers
 from whitebox_transformers.training.recompute import recompute_layers
@@ -121,16 +119,7 @@ class WhiteboxTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Weights, also those that another group of processes wrote."""
-        folder = Path(resume_from_checkpoint)
-        if self._cuts or in_parts(folder):
-            load_weights(folder, self._present_model if model is None else model)
-        else:
-            # Not Trainer's way: a stored ViT bears the names of older versions, which only
-            # ``from_pretrained`` turns into the present ones; others are taken for missing.
-            present: Any = self.model if model is None else model
-            with without_load_report(), without_bars():
-                stored = type(present).from_pretrained(folder, config=present.config)
-            present.load_state_dict(stored.state_dict())
+        load_weights(Path(resume_from_checkpoint), self._present_model if model is None else model)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """The state of the optimiser in the same way; its rate follows from the schedule's."""
