@@ -101,10 +101,13 @@ ALGEBRA = "by PyTorch's products"
 """What is added to the name of a white box that leaves products to PyTorch, as the others do."""
 
 
-def by_pytorch(call: Callable[[], object]) -> Callable[[], object]:
-    """The call without the choice of library: what is then faster is the algebra alone."""
+def by_pytorch(call: Callable[[], Any]) -> Callable[[], Any]:
+    """The call without the choice of library: what is then faster is the algebra alone.
 
-    def without_choice() -> object:
+    A transcription runs so always, parts of the model that it shares included.
+    """
+
+    def without_choice() -> Any:
         torch.backends.mkldnn.enabled = False
         try:
             return call()
@@ -126,7 +129,10 @@ def inference(settings: Settings, found: Pair, mode: str, device: torch.device) 
             model = copy.deepcopy(model).to(DTYPES[dtype])
             model = torch.compile(model) if mode == "compiled" else model
         inputs = _in_type(found.inputs, DTYPES.get(dtype, torch.float32))
-        contenders.append(Contender(kind, dtype, lambda: model(**inputs), name))
+        call = lambda: model(**inputs)  # noqa: E731
+        if kind == "transcription" and mode == "eager":
+            call = by_pytorch(call)
+        contenders.append(Contender(kind, dtype, call, name))
 
     for dtype in settings.dtypes:
         if not computes_in(dtype, device) or (dtype, mode) == ("int8", "compiled"):
@@ -244,6 +250,8 @@ def training(settings: Settings, found: Pair, mode: str, device: torch.device) -
     losses, kept = {}, {}
     for name, model in models.items():
         losses[name] = loss_of(model.requires_grad_(True).train())
+        if name == "transcription" and mode == "eager":
+            losses[name] = by_pytorch(losses[name])
         if mode == "eager":
             kept[name] = saved_bytes(losses[name], model.parameters())
     dtype = "bfloat16" if half else "float32"
