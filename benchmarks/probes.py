@@ -1,7 +1,8 @@
 """What the features of finished runs are worth: k-NN and linear probes over families and seeds.
 
     python -m benchmarks.probes mae_digits runs/pairs/mae-digits/as-written/* --pooling mean
-    python -m benchmarks.probes dino_cifar10 runs/pairs/dino-cifar10/as-written/*
+    python -m benchmarks.probes dino_cifar10 runs/pairs/dino-cifar10/as-written/* \
+        --set data.limit=10000
 
 Every run is judged as ``wbt probe`` judges it, on its own data, beside the same network untrained;
 raw pixels and as many principal components as the features are wide are judged once for a family.
@@ -35,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("runs", type=Path, nargs="+", help="finished runs, of any families")
     parser.add_argument("--pooling", choices=POOLINGS, help="for all of them")
     parser.add_argument("--split", choices=("validation", "test"), default="test")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of data")
     parser.add_argument("--cache", type=Path, default=Path("runs/probe-features"))
     parser.add_argument("--out", type=Path, help="JSON file instead of the recorded one")
     return parser.parse_args()
@@ -57,7 +59,7 @@ def judge(options: argparse.Namespace) -> dict[str, dict[int, ProbeResult]]:
             baselines=BASELINES[:1] if of_family else BASELINES,
             seed=seed,
         )
-        of_family[seed] = probe(run, settings=settings, cache=options.cache)
+        of_family[seed] = probe(run, settings=settings, overrides=options.set, cache=options.cache)
         print(
             family, seed, {t: headlines(s) for t, s in of_family[seed].scores.items()}, flush=True
         )
