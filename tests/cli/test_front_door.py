@@ -43,6 +43,7 @@ COMMANDS = {
     },
     "convert": {
         "--heads",
+        "--decoder-heads",
         "--image-size",
         "--step-size",
         "--threshold",

@@ -83,7 +83,8 @@ def test_metadata_that_does_not_fit_is_no_answer(tmp_path):
 
 
 def test_the_flag_wins_over_metadata(tmp_path):
-    assert decisions(tmp_path, random_crate(), {"heads": 2}, heads=3)["heads"] == (2, "flag")
+    found = decisions(tmp_path, random_crate(), {"heads": 2}, heads=3)["heads"]
+    assert found == (2, "flag, over heads = 3 of the file")
 
 
 def test_metadata_of_safetensors(tmp_path):
