@@ -108,11 +108,12 @@ def by_pytorch(call: Callable[[], Any]) -> Callable[[], Any]:
     """
 
     def without_choice() -> Any:
+        before = torch.backends.mkldnn.enabled
         torch.backends.mkldnn.enabled = False
         try:
             return call()
         finally:
-            torch.backends.mkldnn.enabled = True
+            torch.backends.mkldnn.enabled = before
 
     return without_choice
 

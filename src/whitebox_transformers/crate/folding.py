@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast, overload
 
@@ -101,10 +102,11 @@ class FoldedCrateGPTForCausalLM(ForInferenceOnly, CrateGPTForCausalLM):  # pyrig
 @functools.cache
 def folded_class(kind: type[FamilyPreTrainedModel]) -> type[FamilyPreTrainedModel]:
     """``kind`` for inference only; its layers are the same, with other steps in them."""
+    _, *names = inspect.signature(kind.forward).parameters
 
     @functools.wraps(kind.forward)
     def forward(self, *args, **kwargs):
-        self.refuse(kwargs)
+        self.refuse(dict(zip(names, args, strict=False)) | kwargs)
         return kind.forward(self, *args, **kwargs)
 
     described = f"``{kind.__name__}`` folded by :func:`fold`: same outputs, inference only."

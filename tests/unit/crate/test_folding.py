@@ -84,6 +84,7 @@ def ask(folded, images: torch.Tensor, request: str):
     return {
         "train": lambda: folded.train(),
         "labels": lambda: folded(images, labels=torch.zeros(2, dtype=torch.long)),
+        "labels in their place": lambda: folded(images, torch.zeros(2, dtype=torch.long)),
         "attentions": lambda: folded(images, output_attentions=True),
         "z": lambda: folded(images, output_z=[0]),
         "z_half": lambda: folded(images, output_z_half=True),
@@ -97,8 +98,8 @@ def ask(folded, images: torch.Tensor, request: str):
 
 @pytest.mark.parametrize(
     "request_",
-    ["train", "labels", "attentions", "z", "z_half", "hidden states", "save", "push",
-     "gradients", "fold"],
+    ["train", "labels", "labels in their place", "attentions", "z", "z_half", "hidden states",
+     "save", "push", "gradients", "fold"],
 )  # fmt: skip
 def test_anything_but_inference_is_refused_with_the_way_on(request_, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
