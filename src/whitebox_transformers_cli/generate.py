@@ -55,23 +55,24 @@ def generate(
 
     from whitebox_transformers.evaluation.generate import Sampling, generate_batch, prepare_prompt
     from whitebox_transformers.evaluation.language_model import load_language_model
+    from whitebox_transformers.evaluation.readable import Readable
 
     drawn = secrets.randbelow(2**31) if seed is None else seed
     sampling = Sampling(temperature, top_k, top_p, greedy, drawn)
     language = load_language_model(run)
+    readable = Readable(language.tokenizer)
     ready = [prepare_prompt(language, text, tokens, truncate) for text in map(_read, prompts)]
     for number, prompt in enumerate(ready, start=1):
         if prompt.cut:
             which = f"prompt {number}" if len(ready) > 1 else "the prompt"
             typer.echo(f"the first {prompt.cut:,} tokens of {which} were dropped", err=True)
     if len(ready) == 1:
-        streamer = TextStreamer(language.tokenizer, skip_special_tokens=True)
+        streamer = TextStreamer(readable)  # pyright: ignore[reportArgumentType]
         generate_batch(language, ready, sampling, streamer)
     else:
         made = generate_batch(language, ready, sampling)
         for prompt, text in zip(ready, made, strict=True):
-            shown = language.tokenizer.decode(prompt.tokens[0], skip_special_tokens=True)
-            typer.echo(f"{shown}{text}\n")
+            typer.echo(f"{readable.decode(prompt.tokens[0])}{text}\n")
     if seed is None and not greedy:
         typer.echo(f"seed: {drawn}", err=True)
 

@@ -13,6 +13,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from whitebox_transformers.errors import UserError
 from whitebox_transformers.evaluation.language_model import LanguageModel
+from whitebox_transformers.evaluation.readable import Readable
 from whitebox_transformers.evaluation.tokens import encoding_of
 
 TOKENS = 200
@@ -126,7 +127,7 @@ def generate(
     sampling: Sampling | None = None,
     streamer: BaseStreamer | None = None,
 ) -> str:
-    """What follows a prompt, without the prompt and without special tokens.
+    """What follows a prompt, without the prompt, read as by :class:`.readable.Readable`.
 
     Args:
         language: A causal language model.
@@ -193,14 +194,12 @@ def _continuation(language: LanguageModel, prompt: Tensor, new: Tensor) -> str:
 
     Some tokenizers put white space between tokens, which those of the new ones alone would lack.
     """
-    before, whole = (
-        str(language.tokenizer.decode(tokens, skip_special_tokens=True))
-        for tokens in (prompt, torch.cat([prompt, new]))
-    )
+    readable = Readable(language.tokenizer)
+    before, whole = map(readable.decode, (prompt, torch.cat([prompt, new])))
     if whole.startswith(before):
         return whole.removeprefix(before)
     # The prompt ended within a character, which the new tokens complete.
-    return str(language.tokenizer.decode(new, skip_special_tokens=True))
+    return readable.decode(new)
 
 
 def _empty(language: LanguageModel) -> str:
