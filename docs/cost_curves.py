@@ -20,7 +20,7 @@ AXES = {
     "depth": "layers",
     "batch": "inputs in a batch",
 }
-SECONDS = ", seconds"
+SECONDS, FLOAT32 = ", seconds", " float32"
 
 
 class CostCurves(SphinxDirective):
@@ -35,7 +35,7 @@ class CostCurves(SphinxDirective):
             stored = json.loads(path.read_text(encoding="utf-8"))
             for name in passes(stored["rows"]):
                 title = f"{stored['settings']['system']}, {name}, {stored['settings']['device']}"
-                drawn = svg(figure(stored["rows"], name, title))
+                drawn = svg(figure(stored["rows"], name, title, styles(stored["rows"])))
                 found += [nodes.rubric(text=title), nodes.raw("", drawn, format="html")]
         return found or [nodes.paragraph(text="No sweep has been recorded yet.")]
 
@@ -45,18 +45,28 @@ def passes(rows: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(row["mode"].partition(", ")[2] for row in rows))
 
 
-def figure(rows: list[dict[str, Any]], name: str, title: str) -> Figure:
+def styles(rows: list[dict[str, Any]]) -> dict[str, tuple[str, tuple[float, ...]]]:
+    """Colour and dashes by contender, the same in every figure: inference alone names the type."""
+    from whitebox_transformers.report.palette import SERIES
+
+    found = {contender for name in passes(rows) for _, contender in curves(rows, name)}
+    models = sorted({contender.removesuffix(FLOAT32) for contender in found})
+    return {one: SERIES[models.index(one.removesuffix(FLOAT32)) % len(SERIES)] for one in found}
+
+
+def figure(
+    rows: list[dict[str, Any]],
+    name: str,
+    title: str,
+    styles: dict[str, tuple[str, tuple[float, ...]]],
+) -> Figure:
     """Seconds of a call against each axis, both logarithmic, a line for every contender."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator
 
-    from whitebox_transformers.report.palette import SERIES
-
     lines = curves(rows, name)
     drawn = Figure(figsize=(9, 6.4), layout="constrained")
     drawn.suptitle(f"{title}: median seconds of a call")
-    contenders = list(dict.fromkeys(contender for _, contender in lines))
-    styles = {one: SERIES[place % len(SERIES)] for place, one in enumerate(contenders)}
     for panel, (axis, label) in zip(drawn.subplots(2, 2).flat, AXES.items(), strict=True):
         for (where, contender), points in lines.items():
             if where == axis:
