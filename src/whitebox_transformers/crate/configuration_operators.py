@@ -28,6 +28,7 @@ READ_BY: Readers = {
     "dictionary_ratio": ("sparsification", ("overcomplete",)),
     "ista_iterations": ("sparsification", ("overcomplete",)),
     "synthesis": ("sparsification", ("overcomplete",)),
+    "synthesis_init": ("synthesis", ("separate",)),
     "ista_residual": ("sparsification", ("overcomplete",)),
     "coding_precision": ("sparsification", ("majorizer",)),
     "mlp_ratio": ("sparsification", ("mlp",)),
@@ -75,6 +76,8 @@ class OperatorConfig(PreTrainedConfig):
         dictionary_ratio: Atoms per width of the overcomplete dictionary.
         ista_iterations: Proximal steps T of ``overcomplete``.
         synthesis: ``tied`` returns D z, ``separate`` learns a second dictionary for the return.
+        synthesis_init: A fresh second dictionary is drawn like the first (``dictionary``), or is
+            ``zeros``: with ``ista_residual`` a fresh layer then is its compression step alone.
         ista_residual: Add the overcomplete block's output to its input.
         coding_precision: eps in alpha = D / (N eps^2) of the ``majorizer``.
         mlp_ratio: Hidden width of the ``mlp`` ablation over D.
@@ -146,6 +149,7 @@ class OperatorConfig(PreTrainedConfig):
     dictionary_ratio: int = 4
     ista_iterations: int = 2
     synthesis: Literal["tied", "separate"] = "tied"
+    synthesis_init: Literal["dictionary", "zeros"] = "dictionary"
     ista_residual: bool = False
     coding_precision: float | int = 0.1
     mlp_ratio: int | float = 4

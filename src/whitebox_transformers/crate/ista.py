@@ -227,14 +227,21 @@ class OvercompleteISTA(ProximalBlock):
         self.iterations = config.ista_iterations
         self.synthesis = None
         if config.synthesis == "separate":
+            self.starts_at_zero = config.synthesis_init == "zeros"
             self.synthesis = nn.Parameter(torch.empty_like(self.dictionary))
-            draw_dictionary(self.synthesis, self.distribution)
+            self._draw_synthesis(self.synthesis)
 
     def reset_parameters(self) -> None:
         """Fresh dictionaries and configured scalars."""
         super().reset_parameters()
         synthesis = getattr(self, "synthesis", None)
         if synthesis is not None:
+            self._draw_synthesis(synthesis)
+
+    def _draw_synthesis(self, synthesis: nn.Parameter) -> None:
+        if self.starts_at_zero:
+            init.zeros_(synthesis)
+        else:
             draw_dictionary(synthesis, self.distribution)
 
     def forward(self, v: torch.Tensor) -> torch.Tensor:

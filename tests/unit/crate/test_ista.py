@@ -226,3 +226,13 @@ def test_both_dictionaries_are_drawn_as_configured():
     for drawn in (module.dictionary, module.synthesis):
         torch.testing.assert_close(drawn @ drawn.T, torch.eye(6, dtype=torch.float64))
     assert not torch.equal(module.dictionary, module.synthesis)
+
+
+def test_a_second_dictionary_that_starts_at_zero_leaves_the_token_and_learns():
+    fields = {"sparsification": "overcomplete", "synthesis": "separate", "synthesis_init": "zeros"}
+    module = block(OvercompleteISTA, **fields)
+    module.reset_parameters()
+    v, _, _ = draw((2, 5, 6))
+    (module(v) * v).sum().backward()
+    assert not module(v).any()
+    assert module.synthesis.grad.any()
