@@ -83,11 +83,23 @@ class CrateDinoConfig(SelfDistillationConfig, CrateConfig):
 class ViTDinoConfig(SelfDistillationConfig, ViTConfig):
     """The same for Hugging Face's ViT, the black box beside it.
 
+    Args:
+        position_init_std: Standard deviation of fresh position embeddings and class token, as
+            :class:`.CrateConfig` has one; ``None``: ``initializer_range``, as ViT draws them.
+
     Raises:
-        ValueError: As for :class:`SelfDistillationConfig`.
+        ValueError: As for :class:`SelfDistillationConfig`, or a deviation below 0.
     """
 
     model_type = "vit_dino"
+
+    position_init_std: float | int | None = None
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**kwargs)
+        for name in ("initializer_range", "position_init_std"):
+            if not 0 <= (getattr(self, name) or 0) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)} must be finite and not negative.")
 
 
 __all__ = ["CrateDinoConfig", "SelfDistillationConfig", "ViTDinoConfig"]

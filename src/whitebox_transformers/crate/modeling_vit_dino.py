@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 from transformers import ViTForImageClassification, ViTModel, ViTPreTrainedModel
+from transformers import initialization as init
+from transformers.models.vit.modeling_vit import ViTEmbeddings
 
 from .configuration_crate_dino import ViTDinoConfig
 from .modeling_family import RemoteFamily
@@ -18,6 +20,14 @@ class ViTDinoPreTrainedModel(RemoteFamily, ViTPreTrainedModel):
         "AutoModelForPreTraining": "modeling_vit_dino.ViTDinoForPreTraining",
         "AutoModelForImageClassification": "modeling_vit_dino.ViTDinoForImageClassification",
     }
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        std = self.config.position_init_std
+        if isinstance(module, ViTEmbeddings) and std is not None:
+            init.normal_(module.position_embeddings, std=std)
+            init.normal_(module.cls_token, std=std)
 
 
 class ViTDinoModel(ViTDinoPreTrainedModel, ViTModel):  # pyright: ignore[reportIncompatibleVariableOverride]

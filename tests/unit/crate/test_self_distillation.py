@@ -165,6 +165,21 @@ def test_a_fresh_teacher_is_the_student_and_a_seed_says_who(kind):
     assert made.head.mlp[0].bias.eq(0).all()
 
 
+def test_a_vit_draws_places_as_it_is_told():
+    config, model, extra = KINDS["vit"]
+    sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 8,
+             "patch_size": 1, "head_hidden_size": 8, "num_prototypes": 4} | extra  # fmt: skip
+    for told, expected in ({}, 0.1), ({"position_init_std": 1.5}, 1.5):
+        made = model(config(**sizes, initializer_range=0.1, **told))
+        for embeddings in (made.base_model.embeddings, made.student.embeddings):
+            table = embeddings.position_embeddings
+            assert table.std().item() == pytest.approx(expected, rel=0.15)
+            assert embeddings.cls_token.std().item() == pytest.approx(expected, rel=0.4)
+        assert made.student.layers[0].mlp.fc1.weight.std().item() == pytest.approx(0.1, rel=0.15)
+    with pytest.raises(ValueError, match=r"position_init_std=-1.0 must be finite and not negative"):
+        config(**sizes, position_init_std=-1.0)
+
+
 @pytest.mark.parametrize(
     ("whole", "local", "said"),
     [
