@@ -24,6 +24,12 @@ MAE_VARIANTS: dict[str, dict] = {
     "learned-positions-mean": {"position_embedding_type": "learned", "pooling": "mean"},
     "linear-patches": {"patch_embedding": "linear", "final_norm": False},
     "overcomplete": {"sparsification": "overcomplete"},
+    "residual-decoder": {
+        "sparsification": "overcomplete",
+        "synthesis": "separate",
+        "ista_residual": True,
+        "decoder_sparsification": "overcomplete",
+    },
     "ordinary-attention": {"compression": "attention"},
     "dictionaries-only": {"compression": "none"},
 }

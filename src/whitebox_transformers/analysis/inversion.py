@@ -142,12 +142,13 @@ def compare_weights(model: CrateMAEForPreTraining) -> dict[str, list[float]]:
             bases = [half.mssa.subspaces.bases() for half in halves if half is not None]
             found.setdefault("subspace_overlap", []).append(subspace_overlap(*bases))
         atoms = sparsify_of(ours).ista.dictionary
-        if ours.sparsify is not None and ours.sparsify.ista.transposed:
+        if ours.sparsify is not None and getattr(ours.sparsify.ista, "transposed", False):
             atoms = atoms.T
         other = getattr(getattr(theirs.sparsify, "ista", None), "dictionary", None)
         if other is not None and other.shape == atoms.shape:
             found.setdefault("dictionary_cosine", []).append(_cosine(atoms, other))
-            found.setdefault("transposed_cosine", []).append(_cosine(atoms, other.T))
+            if other.shape == other.T.shape:
+                found.setdefault("transposed_cosine", []).append(_cosine(atoms, other.T))
     return found
 
 

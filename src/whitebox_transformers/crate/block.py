@@ -131,8 +131,8 @@ class Sparsify(nn.Module):
     """Z^{l+1/2} to Z^{l+1}: ``ISTA(LN Z)``, (B, N, D) to (B, N, D).
 
     The published block has no skip: the residual stream is made anew. The overcomplete block of
-    CRATE-alpha and the MLP ablation add their output to Z^{l+1/2}. With a window in front of it
-    the step is taken from the widened tokens.
+    CRATE-alpha and the MLP ablation add their output to Z^{l+1/2}; a decoder subtracts it, the same
+    step back. With a window in front of it the step is taken from the widened tokens.
     """
 
     def __init__(self, config, layer_idx: int = 0):
@@ -144,13 +144,16 @@ class Sparsify(nn.Module):
         self.ista = SPARSIFICATIONS[config.sparsification](config)
         overcomplete = config.sparsification == "overcomplete" and config.ista_residual
         self.residual = overcomplete or config.sparsification == "mlp"
+        self.backwards = config.sparsify_first
 
     def forward(self, z_half, position_ids=None, cache=None, token_count=None):
         v = self.norm(z_half)
         if self.window is not None:
             v = self.window(v, position_ids, cache)
         sparse = self.ista(v) if token_count is None else self.ista(v, token_count)
-        return z_half + sparse if self.residual else sparse
+        if not self.residual:
+            return sparse
+        return z_half - sparse if self.backwards else z_half + sparse
 
 
 class CrateLayer(GradientCheckpointingLayer):

@@ -29,6 +29,11 @@ class CrateMAEDecoderConfig(OperatorConfig):
     norm_eps: float | int = 1e-6
 
 
+def _read_by(chooser: str) -> list[str]:
+    """Fields of the operators that the choice of ``chooser`` reads."""
+    return [name for name, (by, _) in OperatorConfig.read_by.items() if by == chooser]
+
+
 @strict
 class CrateMAEConfig(CrateConfig):
     """What a masked autoencoder is made of. Defaults are CRATE-MAE-Base as published.
@@ -42,6 +47,9 @@ class CrateMAEConfig(CrateConfig):
         decoder_num_attention_heads: Its number of subspaces; ``None`` means the encoder's.
         decoder_dictionary: Dictionary E of decoder layer l: its ``own``, the ``encoder``'s D of
             layer L + 1 - l, or that one ``transposed``. The theory's E is D, orthogonal.
+        decoder_sparsification: What precedes a decoder layer's MSSA: E y (``linear``, published) or
+            the residual step of an ``overcomplete`` encoder taken back, y - D' A(LN y), with
+            dictionaries of its own (``overcomplete``; needs ``ista_residual``).
         decoder_subspaces: Subspaces V of decoder layer l: its ``own``, or the ``encoder``'s U of
             layer L + 1 - l. The output matrices are shared where ``mssa_output`` is ``tied``.
         mask_tokens: Where the hidden patches' token enters: the ``encoder`` (published; it sees as
@@ -60,6 +68,7 @@ class CrateMAEConfig(CrateConfig):
     counts = (*CrateConfig.counts, "decoder_num_hidden_layers", "decoder_num_attention_heads")
     read_by = CrateConfig.read_by | {
         "decoder_dictionary": ("sparsification", ("ista", "majorizer")),
+        "decoder_sparsification": ("sparsification", ("overcomplete",)),
         "decoder_subspaces": ("compression", ("mssa", "tssa")),
     }
     # Under this name transformers asks whether a model has any tied weights.
@@ -74,6 +83,7 @@ class CrateMAEConfig(CrateConfig):
     decoder_num_hidden_layers: int | None = None
     decoder_num_attention_heads: int | None = None
     decoder_dictionary: Literal["own", "encoder", "transposed"] = "own"
+    decoder_sparsification: Literal["linear", "overcomplete"] = "linear"
     decoder_subspaces: Literal["own", "encoder"] = "own"
     mask_tokens: Literal["encoder", "decoder"] = "encoder"
     mask_ratio: float | int = 0.75
@@ -92,6 +102,12 @@ class CrateMAEConfig(CrateConfig):
             self.decoder_num_hidden_layers = self.num_hidden_layers
         if self.decoder_num_attention_heads is None:
             self.decoder_num_attention_heads = self.num_attention_heads
+        if self.decoder_sparsification == "overcomplete" and not self.ista_residual:
+            raise ValueError(
+                "decoder_sparsification='overcomplete' takes a residual step back, but with "
+                "ista_residual=False the encoder takes none; set ista_residual=True, or "
+                "decoder_sparsification='linear'."
+            )
         self._check_sharing(self.decoder_num_hidden_layers, self.decoder_num_attention_heads)
         self.decoder_config()
 
@@ -118,11 +134,6 @@ class CrateMAEConfig(CrateConfig):
         Raises:
             ValueError: Sizes that do not fit.
         """
-        of_compression = (
-            name
-            for name, (chooser, _) in OperatorConfig.read_by.items()
-            if chooser == "compression"
-        )
         shared = (
             "hidden_size",
             "layer_norm_eps",
@@ -130,11 +141,14 @@ class CrateMAEConfig(CrateConfig):
             "attention_probs_dropout_prob",
             "compression",
             "dictionary_init",
-            *of_compression,
+            *_read_by("compression"),
         )
         said = {name: getattr(self, name) for name in shared}
         if self.compression != "none":
             said["mssa_sign"] = -self.mssa_sign
+        if self.decoder_sparsification == "overcomplete":
+            step = ("step_size", "threshold", "synthesis_init", *_read_by("sparsification"))
+            said |= {name: getattr(self, name) for name in step}
         depth, heads = self.decoder_num_hidden_layers, self.decoder_num_attention_heads
         assert depth is not None  # both are filled in by now
         assert heads is not None
@@ -145,7 +159,7 @@ class CrateMAEConfig(CrateConfig):
             num_hidden_layers=depth,
             num_attention_heads=heads,
             head_dim=self.head_dim if same_heads else None,
-            sparsification="linear",
+            sparsification=self.decoder_sparsification,
             dictionary_transposed=self.decoder_dictionary == "transposed",
             patch_pixels=tall * wide * self.num_channels,
             norm_eps=self.final_norm_eps,

@@ -217,6 +217,21 @@ def test_the_tied_decoder_step_undoes_the_encoders_to_second_order():
     assert error(*wrong, 0.01) / error(*wrong, 0.005) == pytest.approx(2, rel=0.05)
 
 
+@torch.no_grad()
+def test_a_residual_sparse_step_is_taken_back_to_second_order():
+    """With the encoder's own weights; halving the step divides the round trip's error by 4."""
+    model = tiny_mae("residual-decoder").double()
+    there, back = model.crate.stack.layers[0].sparsify, model.decoder.stack.layers[2].sparsify
+    back.load_state_dict(there.state_dict())
+    z = torch.randn(2, 9, 12, dtype=torch.float64)
+    errors = []
+    for k in (0.02, 0.01):
+        for half in (there, back):
+            half.ista.synthesis.copy_(k * model.crate.stack.layers[1].sparsify.ista.synthesis)
+        errors.append((back(there(z)) - z).norm().item())
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -228,6 +243,11 @@ def test_the_tied_decoder_step_undoes_the_encoders_to_second_order():
         ({"decoder_subspaces": "encoder", "decoder_num_attention_heads": 2}, "needs equal heads"),
         ({"decoder_dictionary": "encoder", "sparsification": "overcomplete"}, "changes nothing"),
         ({"decoder_subspaces": "encoder", "compression": "attention"}, "changes nothing"),
+        ({"decoder_sparsification": "overcomplete"}, "changes nothing"),
+        (
+            {"decoder_sparsification": "overcomplete", "sparsification": "overcomplete"},
+            "set ista_residual=True",
+        ),
         ({"decoder_num_attention_heads": 5}, "not a multiple of num_attention_heads=5"),
         ({"decoder_num_hidden_layers": 0}, "decoder_num_hidden_layers=0 must be at least 1"),
     ],
