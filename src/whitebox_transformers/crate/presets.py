@@ -26,8 +26,8 @@ LONGER_STEPS = {
     "step_size": 0.5,
     "threshold": 0.02,
 }
-# What helps a causal block whose query is its key besides.
-CAUSAL_HELP = LONGER_STEPS | {
+# What helps a block of text whose query is its key besides.
+TEXT_HELP = LONGER_STEPS | {
     "position_embedding_type": "rotary",
     "window": 3,
     "window_at": "both",
@@ -91,11 +91,16 @@ def _tost_gpt(width: int, depth: int, heads: int) -> dict:
 def _crate_gpt_successor(width: int, depth: int, heads: int) -> dict:
     # Every other head averages what followed tokens like the present one.
     lags = {"key_lag": [head % 2 for head in range(heads)]}
-    return _crate_gpt(width, depth, heads) | CAUSAL_HELP | lags
+    return _crate_gpt(width, depth, heads) | TEXT_HELP | lags
 
 
 def _crate_gpt_successor_alpha(width: int, depth: int, heads: int) -> dict:
     return _crate_gpt_successor(width, depth, heads) | ALPHA_STEP
+
+
+def _crate_bert_successor_alpha(width: int, depth: int, heads: int) -> dict:
+    # Without zeros masked text stays longer at the frequencies of its tokens.
+    return _size(width, depth, heads) | TEXT_HELP | ALPHA_STEP | {"synthesis_init": "zeros"}
 
 
 # Supervised sizes: arXiv 2311.13110 (patch 16); patch 8 follows the segmentation paper
@@ -160,7 +165,10 @@ GPT_PRESETS: dict[str, dict] = {
 }
 
 # CRATE-BERT: arXiv 2311.13110 and the authors' pull request; RoBERTa's vocabulary and positions.
+# successor-alpha: not published; as for CRATE-GPT, with a second dictionary that starts at zero.
 BERT_PRESETS: dict[str, dict] = {
     "crate-bert-medium": _size(512, 8, 8),
     "crate-bert-base": _size(768, 12, 12),
+    "crate-bert-successor-alpha-mini": _crate_bert_successor_alpha(170, 4, 5),
+    "crate-bert-successor-alpha-base": _crate_bert_successor_alpha(768, 12, 12),
 }
