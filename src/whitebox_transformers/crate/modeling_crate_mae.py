@@ -7,12 +7,9 @@ Encoder layer: ``Z + MSSA(LN Z)``, then ISTA. Decoder layer: ``E LN Y``, then ``
 encoder layer L + 1 - l.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from transformers import initialization as init
-from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -23,78 +20,13 @@ from .masking import check_noise, masking, visible_tokens, with_hidden_tokens
 from .masks import bidirectional_mask
 from .modeling_crate import CrateForImageClassification, CrateModel, CratePreTrainedModel
 from .modeling_family import recording_requests
+from .outputs_mae import (
+    CrateMAEDecoderOutput,
+    CrateMAEForPreTrainingOutput,
+    CrateMAEModelOutput,
+)
 from .patches import normalised, patch_errors, patchify, unpatchify
 from .products import Linear
-
-Recorded = tuple[torch.Tensor | None, ...] | None
-
-
-@dataclass
-class CrateMAEModelOutput(ModelOutput):
-    """What :class:`CrateMAEModel` returns.
-
-    Args:
-        last_hidden_state: Z^L through the final LayerNorm, (B, 1 + N, D), or (B, 1 + M, D) where
-            only the visible patches were seen.
-        pooler_output: Class token or mean over tokens, (B, D).
-        mask: (B, N), 1 where a patch was hidden; ``None`` without noise.
-        ids_restore: (B, N), as in :class:`.masking.Masking`; ``None`` without noise.
-        hidden_states: Z^0 .. Z^L when recorded.
-        attentions: Per layer when recorded.
-        z: Z^0 .. Z^L when recorded.
-        z_half: Z^{l+1/2} per layer when recorded.
-    """
-
-    last_hidden_state: torch.Tensor | None = None
-    pooler_output: torch.Tensor | None = None
-    mask: torch.Tensor | None = None
-    ids_restore: torch.Tensor | None = None
-    hidden_states: Recorded = None
-    attentions: Recorded = None
-    z: Recorded = None
-    z_half: Recorded = None
-
-
-@dataclass
-class CrateMAEDecoderOutput(ModelOutput):
-    """What :class:`CrateMAEDecoder` returns; what is recorded is named as in the encoder.
-
-    Args:
-        logits: (B, N, P).
-    """
-
-    logits: torch.Tensor | None = None
-    hidden_states: Recorded = None
-    attentions: Recorded = None
-    z: Recorded = None
-    z_half: Recorded = None
-
-
-@dataclass
-class CrateMAEForPreTrainingOutput(ModelOutput):
-    """What :class:`CrateMAEForPreTraining` returns, named as ``ViTMAEForPreTraining`` names it.
-
-    Args:
-        loss: Mean squared error over the hidden patches.
-        logits: Reconstructed patches, (B, N, P); see :meth:`CrateMAEForPreTraining.unpatchify`.
-        mask: (B, N), 1 where a patch was hidden.
-        ids_restore: (B, N), as in :class:`.masking.Masking`.
-        hidden_states: Of the encoder when recorded, and so are the following.
-        decoder_hidden_states: Of the decoder when recorded, and so are the following.
-    """
-
-    loss: torch.Tensor | None = None
-    logits: torch.Tensor | None = None
-    mask: torch.Tensor | None = None
-    ids_restore: torch.Tensor | None = None
-    hidden_states: Recorded = None
-    attentions: Recorded = None
-    z: Recorded = None
-    z_half: Recorded = None
-    decoder_hidden_states: Recorded = None
-    decoder_attentions: Recorded = None
-    decoder_z: Recorded = None
-    decoder_z_half: Recorded = None
 
 
 class CrateMAEPreTrainedModel(CratePreTrainedModel):
@@ -347,11 +279,8 @@ class CrateMAEForImageClassification(CrateMAEPreTrainedModel, CrateForImageClass
 
 __all__ = [
     "CrateMAEDecoder",
-    "CrateMAEDecoderOutput",
     "CrateMAEForImageClassification",
     "CrateMAEForPreTraining",
-    "CrateMAEForPreTrainingOutput",
     "CrateMAEModel",
-    "CrateMAEModelOutput",
     "CrateMAEPreTrainedModel",
 ]
