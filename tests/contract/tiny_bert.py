@@ -44,6 +44,8 @@ VARIANTS: dict[str, dict] = {
     "final-norm": {"final_norm": True},
     "rotary": {"position_embedding_type": "rotary", "rope_theta": 100.0},
     "rotary-attention": {"position_embedding_type": "rotary", "compression": "attention"},
+    "lagging": {"position_embedding_type": "rotary", "key_lag": [0, 1, -1]},
+    "lagging-attention": {"compression": "attention", "key_lag": -2},
     "no-positions": {"position_embedding_type": "none"},
     "window": {"window": 3},
     "wide-window": {"window": 5, "window_at": "both", "position_embedding_type": "none"},

@@ -29,6 +29,10 @@ class TextConfig(OperatorConfig):
             it, otherwise of as many on both sides. ``None`` leaves tokens as they are.
         window_at: Steps that see the widened tokens: MSSA (``compress``), or MSSA and ISTA
             (``both``), each by a weighting of its own.
+        key_lag: Tokens that the keys of a head lag behind, one number for all heads or one per
+            head. With 0, as published, a token averages tokens like itself; with 1 those that
+            followed tokens like itself; with -1, where tokens see both sides, those that came
+            before tokens like itself. Costs no parameters and nothing in a cache.
         final_norm: LayerNorm on Z^L.
         final_norm_eps: Epsilon of that LayerNorm.
         type_vocab_size: Number of token types, or 0 for none.
@@ -41,12 +45,15 @@ class TextConfig(OperatorConfig):
         eos_token_id: Token that ends a sequence, or several of them.
 
     Raises:
-        ValueError: As for the shared fields, a special token outside the vocabulary, or a layer
-            without compression, in which no token would see another.
+        ValueError: As for the shared fields, a special token outside the vocabulary, a lag that is
+            no number of tokens, or a layer without compression: no token would see another.
     """
 
     setters = OperatorConfig.setters | {"output_attentions"}
-    read_by = OperatorConfig.read_by | {"rope_theta": ("position_embedding_type", ("rotary",))}
+    read_by = OperatorConfig.read_by | {
+        "rope_theta": ("position_embedding_type", ("rotary",)),
+        "key_lag": ("compression", ("mssa", "attention")),
+    }
     counts = (*OperatorConfig.counts, "vocab_size", "max_position_embeddings")
     not_negative = (*OperatorConfig.not_negative, "type_vocab_size", "initializer_range")
     positive = (*OperatorConfig.positive, "rope_theta", "final_norm_eps")
@@ -57,6 +64,7 @@ class TextConfig(OperatorConfig):
     rope_theta: float | int = 10000.0
     window: int | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
     window_at: Literal["compress", "both"] = "compress"  # pyright: ignore[reportIncompatibleVariableOverride]
+    key_lag: int | list[int] = 0
     final_norm: bool = False
     final_norm_eps: float | int = 1e-5
     type_vocab_size: int = 0
@@ -66,6 +74,13 @@ class TextConfig(OperatorConfig):
     pad_token_id: int | None = None
     bos_token_id: int | None = None
     eos_token_id: TokenIds = None
+
+    @property
+    def head_lags(self) -> tuple[int, ...] | None:
+        """Tokens that the keys of each head lag behind, ``None`` where none does."""
+        lags = self.key_lag
+        lags = lags if isinstance(lags, list) else [lags] * self.num_attention_heads
+        return tuple(lags) if any(lags) else None
 
     def _check(self, unknown: Iterable[str]) -> None:
         super()._check(unknown)
@@ -97,6 +112,7 @@ class TextConfig(OperatorConfig):
                 f"position_embedding_type='rotary' turns pairs of coordinates, but head_dim="
                 f"{self.head_dim} is odd; set an even head_dim."
             )
+        self._check_key_lag()
         for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
             value = getattr(self, name)
             for token in value if isinstance(value, list) else [value]:
@@ -105,6 +121,22 @@ class TextConfig(OperatorConfig):
                         f"{name}={token} is not in a vocabulary of {self.vocab_size} tokens; ids "
                         f"run from 0 to {self.vocab_size - 1}."
                     )
+
+    def _check_key_lag(self) -> None:
+        heads, last = self.num_attention_heads, self.max_position_embeddings - 1
+        lags = self.key_lag if isinstance(self.key_lag, list) else [self.key_lag]
+        if isinstance(self.key_lag, list) and len(lags) != heads:
+            raise ValueError(
+                f"key_lag={self.key_lag} has {len(lags)} numbers, but num_attention_heads={heads}; "
+                f"give one number, or one per head."
+            )
+        first = 0 if self.is_causal else -last
+        for lag in lags:
+            if not first <= lag <= last:
+                raise ValueError(
+                    f"key_lag={self.key_lag}: a lag is a number of tokens from {first} to {last} "
+                    f"(max_position_embeddings={last + 1}), not {lag}."
+                )
 
 
 __all__ = ["TextConfig"]

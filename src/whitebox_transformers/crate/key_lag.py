@@ -23,14 +23,15 @@ def lagged(
 ) -> torch.Tensor:
     """In head k the key of place j becomes that of place ``j - lags[k]``.
 
-    Where that is before the beginning of the document, it becomes zero, which is as far from every
-    token as from any other.
+    Where that is outside the document, it becomes zero, which is as far from every token as from
+    any other.
 
     Args:
         key: Keys of all places, those of a cache included, (B, K, N', P).
-        lags: Tokens that each of the K heads lags behind, none of them negative.
+        lags: Tokens that each of the K heads lags behind; negative, without a cache, that it is
+            ahead.
         positions: Place of each token in its document, (B, N') or (1, N'), not positive at its
-            first token and at padding before it; ``None`` where every row is one whole document.
+            first token and at padding; ``None`` where every row is one whole document.
 
     Returns:
         (B, K, N', P).
@@ -47,7 +48,9 @@ def _moved(key: torch.Tensor, lag: int, positions: torch.Tensor | None) -> torch
     """The key of place j becomes that of place ``j - lag`` in all these heads."""
     if lag == 0:
         return key
-    moved = F.pad(key, (0, 0, lag, 0))[:, :, : key.shape[2]]
+    count = key.shape[2]
+    steps = max(-count, min(lag, count))
+    moved = F.pad(key, (0, 0, steps, -steps))  # what is negative takes away
     if positions is not None:
         moved = moved.masked_fill(~reachable(positions, -lag)[:, None, :, None], 0.0)
     return moved

@@ -118,7 +118,13 @@ class CrateBertModel(CrateBertPreTrainedModel):
         if self.config.sparsification == "majorizer" and is_padding_mask(attention_mask):
             kwargs["token_count"] = attention_mask.sum(1)[:, None, None]
         z = self.stack(
-            z, mask, position_ids=place, rotary=self.rotary(place, z), **recording, **kwargs
+            z,
+            mask,
+            position_ids=place,
+            rotary=self.rotary(place, z),
+            key_positions=place,
+            **recording,
+            **kwargs,
         )
         if self.norm is not None:
             z = self.norm(z)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from whitebox_transformers.crate import CrateGPTConfig
+from whitebox_transformers.crate import CrateBertConfig, CrateGPTConfig
 from whitebox_transformers.crate.key_lag import lagged
 from whitebox_transformers.crate.rates import coding_rate
 
@@ -22,22 +22,25 @@ def draw(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
 
 
-@pytest.mark.parametrize("lags", [(0, 0, 0), (1, 1, 1), (0, 1, 3), (2, 0, 2), (9, 1, 0)])
+@pytest.mark.parametrize(
+    "lags", [(0, 0, 0), (1, 1, 1), (0, 1, 3), (2, 0, 2), (9, 1, 0), (-1, 1, 0), (-3, -9, -1)]
+)
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_key_is_that_of_an_earlier_place_of_its_document(lags, packed: bool) -> None:
+def test_a_key_is_that_of_another_place_of_its_document(lags, packed: bool) -> None:
     key, positions = draw(2, 3, 6, 4).requires_grad_(), None
-    starts = torch.tensor([[0] * 6, [0] * 6])
+    starts, ends = torch.zeros(2, 6, dtype=torch.int64), torch.full((2, 6), 6)
     if packed:
         # Padding, then a document of four; documents of one, two and three tokens.
         positions = torch.tensor([[-2, -1, 0, 1, 2, 3], [0, 0, 1, 0, 1, 2]])
         starts = torch.tensor([[0, 0, 2, 2, 2, 2], [0, 1, 1, 3, 3, 3]])
+        ends = torch.tensor([[2, 2, 6, 6, 6, 6], [1, 3, 3, 6, 6, 6]])
     expected = torch.zeros_like(key)
     for row in range(2):
         for head, lag in enumerate(lags):
             for place in range(6):
                 # What the keys of padding are is nobody's business.
                 padding = positions is not None and positions[row, place] < 0
-                if place - lag >= starts[row, place] and not padding:
+                if starts[row, place] <= place - lag < ends[row, place] and not padding:
                     expected[row, head, place] = key[row, head, place - lag]
     found = lagged(key, lags, positions)
     if packed:
@@ -82,6 +85,12 @@ def test_a_lagging_head_descends_the_rate_of_pairs_by_the_half_that_is_missing(l
 def test_a_lag_that_is_none_is_refused(lag, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CrateGPTConfig(**SIZES, key_lag=lag)
+
+
+def test_where_tokens_see_both_sides_keys_may_be_ahead() -> None:
+    assert CrateBertConfig(**SIZES, key_lag=[-7, 0, 7]).head_lags == (-7, 0, 7)
+    with pytest.raises(ValueError, match=r"from -7 to 7 .*, not -8"):
+        CrateBertConfig(**SIZES, key_lag=-8)
 
 
 def test_lags_are_those_of_the_heads_or_none(tmp_path) -> None:
