@@ -34,6 +34,13 @@ class Pair:
         return [(rows[0], runs[:half]), (rows[1], runs[half:])]
 
     @property
+    def names(self) -> tuple[str, str]:
+        """What the arms are called, apart even where a black box is one by its configuration."""
+        white, black = (row["what"].rpartition(", ")[0] for row, _ in self.arms)
+        alike = white.partition(" (")[0] == black
+        return white, f"{black} as black box" if alike else black
+
+    @property
     def score(self) -> str:
         """Split and name of the score that is compared."""
         return self.arms[0][0]["what"].rpartition(", ")[2]
@@ -67,13 +74,14 @@ def rows_of(pairs: Sequence[Pair]) -> tuple[list[dict[str, Any]], list[dict[str,
     """
     arms, runs = [], []
     for pair in pairs:
-        for index, (row, of_arm) in enumerate(pair.arms):
-            shown = arm_row(pair, row, of_arm)
+        for index, name in enumerate(pair.names):
+            row, of_arm = pair.arms[index]
+            shown = {"model": name} | arm_row(pair.score, row, of_arm)
             if index == 0:
                 shown["minus the black box"] = pair.difference
             if shown not in arms:
                 arms.append(shown)
-                runs += [run_row(row, run) for run in of_arm]
+                runs += [{"model": name} | run_row(run) for run in of_arm]
     return sorted(arms, key=lambda arm: "minus the black box" not in arm), runs
 
 
@@ -85,30 +93,29 @@ def title(recipe: Path) -> str:
     return f"{words} ({recipe.as_posix()})" if words else recipe.as_posix()
 
 
-def arm_row(pair: Pair, row: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """One arm over its seeds."""
+def arm_row(score: str, row: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """One arm over its seeds, by the score that is compared."""
     shown: dict[str, Any] = {
-        "model": row["what"].rpartition(", ")[0],
         "parameters": f"{row['parameters']:,}",
         "seeds": row["seeds"],
-        pair.score: f"{row['mean']:.4f}{_plus_minus(row['spread'])}",
+        score: f"{row['mean']:.4f}{_plus_minus(row['spread'])}",
     }
-    split = pair.score.partition(" ")[0]
+    split = score.partition(" ")[0]
     for key, name, style in BESIDE:
         values = [run[f"{split}_{key}"] for run in runs if f"{split}_{key}" in run]
         if values:
             shown[name] = style.format(statistics.mean(values))
     shown["CPU minutes a run"] = f"{row['CPU minutes a run']:.1f}"
-    shown["tuned"] = row["chosen on validation"]
+    chosen = row["chosen on validation"].replace("train.learning_rate=", "rate ")
+    shown["tuned"] = chosen.replace("-", "\N{NON-BREAKING HYPHEN}")
     return shown
 
 
-def run_row(row: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+def run_row(run: dict[str, Any]) -> dict[str, Any]:
     """One run: its seed and its scores."""
-    scores = {
+    return {
         key.replace("_", " "): value for key, value in run.items() if isinstance(value, int | float)
     }
-    return {"model": row["what"].rpartition(", ")[0]} | scores
 
 
 def _plus_minus(value: float | None) -> str:
