@@ -61,12 +61,18 @@ _QUANTITIES = [
 ]
 
 
-def decoder_section(measured: Mapping[str, Curves]) -> Section:
+def decoder_section(measured: Mapping[str, Curves], residual: bool) -> Section:
     """Charts of the decoder's layers.
 
     Args:
         measured: Curves by measure for ``"train"``, ``"validation"`` and ``"control"``.
+        residual: Whether a layer takes a residual sparse step back in place of ``E LN Y``.
     """
+    first = (
+        r"takes a sparse step back, $Y^{\ell+1/2}=Y^\ell-S(Y^\ell)$"
+        if residual
+        else r"applies its dictionary, $Y^{\ell+1/2}=E\,LN(Y^\ell)$"
+    )
     charts = [
         chart_of(quantity, measured, "decoder-")
         for quantity in _QUANTITIES
@@ -75,8 +81,8 @@ def decoder_section(measured: Mapping[str, Curves]) -> Section:
     return Section(
         "decoder",
         "The decoder",
-        r"Each layer applies its dictionary, $Y^{\ell+1/2}=E\,LN(Y^\ell)$, then subtracts its "
-        "attention step. Measured on masked images, as in training.",
+        f"Each layer {first}, then subtracts its attention step. Measured on masked images, as in "
+        "training.",
         charts,
     )
 
@@ -151,22 +157,29 @@ def _weights(found: Inversion, control: Inversion) -> list[Chart]:
             )
         )
     if "dictionary_cosine" in found.weights:
-        charts.append(
-            Chart(
-                "inversion-dictionaries",
-                r"Dictionary $E^\ell$ beside $D^{L+1-\ell}$",
-                "cosine of the matrices (-1 to 1)",
-                "decoder layer",
-                [
-                    _points("untrained, with D", "control", control.weights["dictionary_cosine"]),
-                    _points("with D", "model", found.weights["dictionary_cosine"]),
-                    _points("with D transposed", "baseline", found.weights["transposed_cosine"]),
-                ],
-                r"$\langle E,D\rangle/(\Vert E\Vert\,\Vert D\Vert)$, and the same with $D^\top$.",
-                "The ideal decoder has $E=D$, hence 1. Independent matrices have 0.",
-            )
-        )
+        charts.append(_dictionaries(found, control))
     return charts
+
+
+def _dictionaries(found: Inversion, control: Inversion) -> Chart:
+    lines = [
+        _points("untrained, with D", "control", control.weights["dictionary_cosine"]),
+        _points("with D", "model", found.weights["dictionary_cosine"]),
+    ]
+    how = r"$\langle E,D\rangle/(\Vert E\Vert\,\Vert D\Vert)$"
+    transposed = found.weights.get("transposed_cosine")  # of square dictionaries alone
+    if transposed is not None:
+        lines.append(_points("with D transposed", "baseline", transposed))
+        how += r", and the same with $D^\top$"
+    return Chart(
+        "inversion-dictionaries",
+        r"Dictionary $E^\ell$ beside $D^{L+1-\ell}$",
+        "cosine of the matrices (-1 to 1)",
+        "decoder layer",
+        lines,
+        f"{how}.",
+        "The ideal decoder has $E=D$, hence 1. Independent matrices have 0.",
+    )
 
 
 def _rates(found: Inversion) -> Chart:

@@ -30,19 +30,21 @@ class DecoderStudy:
     Attributes:
         trained: Its layers, by split.
         control: The untrained control's, on validation.
+        residual: Whether a layer takes a residual sparse step back in place of ``E LN Y``.
         inversion: How far it undoes the encoder, on validation; ``None`` where it is deeper.
         inversion_control: The same of the control.
     """
 
     trained: dict[str, LayerReport]
     control: LayerReport
+    residual: bool
     inversion: Inversion | None
     inversion_control: Inversion | None
 
     def sections(self) -> list[Section]:
         """Chapters of the page."""
         measured = {split: report.curves for split, report in self.trained.items()}
-        sections = [decoder_section(measured | {"control": self.control.curves})]
+        sections = [decoder_section(measured | {"control": self.control.curves}, self.residual)]
         if self.inversion is not None and self.inversion_control is not None:
             sections.append(inversion_section(self.inversion, self.inversion_control))
         return sections
@@ -88,6 +90,7 @@ def study_decoder(
     return DecoderStudy(
         {split: layers(model, split, "decoder") for split in splits},
         layers(control, "validation", "untrained decoder"),
+        model.config.decoder_sparsification == "overcomplete",
         measure_inversion(model, batches("validation", "inversion")) if paired else None,
         measure_inversion(control, batches("validation", "untrained")) if paired else None,
     )

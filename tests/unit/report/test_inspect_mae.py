@@ -8,10 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.contract.tiny_mae import tiny_mae, tiny_masked
 from tests.learn.tiny_mae_run import tiny_mae_recipe
 
 from whitebox_transformers.analysis.inversion import measure_inversion
+from whitebox_transformers.analysis.layerwise import measure
 from whitebox_transformers.evaluation.finished_run import load_run
+from whitebox_transformers.report.decoder_study import DecoderStudy, decoder_inputs
 from whitebox_transformers.report.examples import Example
 from whitebox_transformers.report.inspect import inspect
 from whitebox_transformers.report.masked_results import MaskedImageGallery
@@ -86,3 +89,17 @@ def test_the_black_box_is_shown_too(tmp_path):
     page = inspect(folder, samples=4).html.read_text()
     assert page.count('alt="Filled in: ') == 4
     assert '<section id="decoder"' not in page
+
+
+def test_a_decoder_of_residual_steps_has_its_chapters():
+    """Its dictionaries are not square, and its first half is no product with one."""
+    model, control = tiny_mae("residual-decoder"), tiny_mae("residual-decoder")
+    batches = [tiny_masked(model.config)]
+    found, fresh = (measure_inversion(network, batches) for network in (model, control))
+    report = measure(model.decoder, decoder_inputs(model, batches))
+    study = DecoderStudy({"validation": report, "train": report}, report, True, found, fresh)
+    decoder, inversion = study.sections()
+    assert "=Y^\\ell-S(Y^\\ell)" in decoder.introduction
+    (chart,) = [chart for chart in inversion.charts if chart.key == "inversion-dictionaries"]
+    assert [curve.name for curve in chart.curves] == ["untrained, with D", "with D"]
+    assert "\\top" not in chart.shows
