@@ -146,15 +146,22 @@ def _characters(special: SpecialTokens, alphabet: set[str]) -> Tokenizer:
 
 
 def _words(config: TokenizerConfig, special: SpecialTokens, texts: Iterable[str]) -> Tokenizer:
-    tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    counted = Tokenizer(models.WordLevel())
+    counted.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.WordLevelTrainer(
         vocab_size=config.vocabulary_size or 2**31,
         min_frequency=config.min_frequency,
         special_tokens=list(special.names),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_sample(texts, config), trainer)
+    counted.train_from_iterator(_sample(texts, config), trainer)
+    words = counted.get_vocab()
+    # A word that is spelt like a special token, as <unk> in many corpora, was numbered twice.
+    names = [*special.names, *sorted(words.keys() - set(special.names), key=words.__getitem__)]
+    numbers = {name: index for index, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=UNKNOWN))
+    tokenizer.add_special_tokens(list(special.names))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return tokenizer
 
 

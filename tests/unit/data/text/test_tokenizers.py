@@ -152,10 +152,12 @@ def test_bytes_are_a_vocabulary_of_256():
 
 
 def test_words_lie_between_white_space_and_rare_ones_are_unknown():
-    corpus = ["the rate of the\n token", " the <unk>\tof rate. <s>"]
+    # Many corpora, as the Penn Treebank, have <unk> in them as a word.
+    corpus = ["the rate of the\n <unk> token", " the <unk>\tof rate. <s>"]
     config = TokenizerConfig(kind="words", min_frequency=2)
     tokenizer = train_tokenizer(config, "causal", corpus, set(), True, 64)
     assert set(tokenizer.get_vocab()) == {"<|endoftext|>", "<unk>", "the", "of"}
+    assert sorted(tokenizer.get_vocab().values()) == [0, 1, 2, 3]
     text = Text("", "\n the  rate <unk> of <|endoftext|>\n", 0)
     (encoded,) = Encoder(tokenizer).encode([text])
     known = tokenizer.get_vocab()
