@@ -214,6 +214,13 @@ class OperatorConfig(PreTrainedConfig):
                 f"orthonormal_subspaces needs head_dim <= hidden_size, but head_dim="
                 f"{self.head_dim} and hidden_size={self.hidden_size}."
             )
+        at_zero = self.synthesis == "separate" and self.synthesis_init == "zeros"
+        if at_zero and not self.ista_residual:
+            raise ValueError(
+                "synthesis_init='zeros' with ista_residual=False: every fresh layer would give "
+                "zeros, from which nothing learns; set ista_residual=True, or leave synthesis_init "
+                "at 'dictionary'."
+            )
         if self.compression == self.sparsification == "none":
             raise ValueError(
                 "compression and sparsification are both 'none', so that a layer would do nothing; "

@@ -230,7 +230,9 @@ def test_both_dictionaries_are_drawn_as_configured():
 
 def test_a_second_dictionary_that_starts_at_zero_leaves_the_token_and_learns():
     fields = {"sparsification": "overcomplete", "synthesis": "separate", "synthesis_init": "zeros"}
-    module = block(OvercompleteISTA, **fields)
+    with pytest.raises(ValueError, match=r"synthesis_init='zeros'.*set ista_residual=True"):
+        block(OvercompleteISTA, **fields)
+    module = block(OvercompleteISTA, **fields, ista_residual=True)
     module.reset_parameters()
     v, _, _ = draw((2, 5, 6))
     (module(v) * v).sum().backward()
