@@ -89,7 +89,7 @@ class TextGallery(Gallery):
         if getattr(model.config, "position_embedding_type", None) == "rotary":
             scores += ", both turned by their positions"
         if getattr(model.config, "head_lags", None) is not None:
-            scores += ", in heads that lag with the token before (or after) $z_i$ in place of $z_i$"
+            scores += ", in heads that lag with a token before (or after) $z_i$ in place of $z_i$"
         return _ROWS.replace("{query}", _QUERY[self.asked]).replace("{scores}", scores)
 
     def attention(self, model: PreTrainedModel, control: PreTrainedModel) -> list[AttentionOfText]:
