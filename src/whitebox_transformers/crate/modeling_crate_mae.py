@@ -2,9 +2,9 @@
 
 Legend: B batch, N patches, M visible patches, D width, L layers, P numbers of a patch.
 
-Encoder layer: ``Z + MSSA(LN Z)``, then ISTA. Decoder layer: ``E LN Y``, then ``Y - MSSA(LN Y)``
-(arXiv 2404.02446; arXiv 2311.13110, section 3; authors' code). Decoder layer l is meant to undo
-encoder layer L + 1 - l.
+Encoder layer: ``Z + MSSA(LN Z)``, then ISTA. Decoder layer: ``E LN Y``, or the residual sparse step
+taken back where configured, then ``Y - MSSA(LN Y)`` (arXiv 2404.02446; arXiv 2311.13110, section 3;
+authors' code). Decoder layer l is meant to undo encoder layer L + 1 - l.
 """
 
 import torch

@@ -111,11 +111,13 @@ def build_config(
         where: Name of the block in messages.
 
     Raises:
-        UserError: The configuration class refuses a value, or ``from`` is no such model.
+        UserError: The configuration class refuses a value, or ``from`` is no such model or has
+            another number of layers.
     """
     values: dict[str, Any] = {}
     if model.from_ is not None:
         values = _stored_fields(model, family, where)
+        _check_depth(model, values, where)
     elif model.preset is not None:
         values = dict(family.presets[model.preset])
     try:
@@ -177,6 +179,17 @@ def _stored_fields(model: ModelConfig, family: Family, where: str) -> dict[str, 
     stored = others[kind].from_pretrained(name)
     shared = {*_own_fields(family.config)} & {*_own_fields(others[kind])}
     return {field: getattr(stored, field) for field in shared}
+
+
+def _check_depth(model: ModelConfig, stored: Mapping[str, Any], where: str) -> None:
+    """Refuse another number of layers: some would stay fresh, or be left out, in silence."""
+    asked = model.config.get("num_hidden_layers")
+    depth = stored.get("num_hidden_layers")
+    if None not in (asked, depth) and asked != depth:
+        raise UserError(
+            f"{where}.config.num_hidden_layers={asked}, but {where}.from={model.from_} has {depth} "
+            "layers; remove the key"
+        )
 
 
 def _take_weights(fresh: PreTrainedModel, name: str) -> None:

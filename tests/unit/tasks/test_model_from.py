@@ -9,7 +9,10 @@ from tests.learn.tiny_text_run import CONFIGS, tiny_text_recipe, write_language
 from tests.unit.evaluation.tiny_language import byte_level
 from transformers import BertConfig, BertForMaskedLM, ViTConfig
 
+from whitebox_transformers.crate import CrateMAEConfig
 from whitebox_transformers.errors import UserError
+from whitebox_transformers.tasks.masked_autoencoding import MaskedAutoencoding
+from whitebox_transformers.training.families import ModelConfig, build_config
 from whitebox_transformers.training.recipe import recipe_from_dict, recipe_to_dict
 from whitebox_transformers.training.run import train
 
@@ -55,6 +58,17 @@ def test_a_model_of_another_kind(body, text, tmp_path):
             tmp_path, "crate-bert")  # fmt: skip
     ViTConfig().save_pretrained(tmp_path / "vit")
     refused("holds a model of type 'vit', not 'bert'", tmp_path / "vit", text, tmp_path)
+
+
+def test_another_number_of_layers(tmp_path):
+    """Of an image model it was refused by the names of its stages, of others taken in silence."""
+    CrateMAEConfig(num_hidden_layers=3).save_pretrained(tmp_path / "mae")
+    family, said = MaskedAutoencoding.families["crate-mae"], str(tmp_path / "mae")
+    model = ModelConfig(family="crate-mae", from_=said, config={"num_hidden_layers": 2})
+    with pytest.raises(UserError, match=r"num_hidden_layers=2, but model\.from=.* has 3 layers"):
+        build_config(model, family, {})
+    model.config["num_hidden_layers"] = 3
+    assert build_config(model, family, {}).num_hidden_layers == 3
 
 
 def test_a_model_without_its_tokenizer(body, text, tmp_path):
