@@ -25,9 +25,10 @@ class Readable:
         shown = [] if tokenizer.unk_token_id in ends else [tokenizer.unk_token_id]
         self.hidden = [number for number in tokenizer.all_special_ids if number not in shown]
 
-    def decode(self, tokens: Iterable[int] | torch.Tensor, **kwargs) -> str:
-        """Text of token numbers; ``kwargs`` are the tokenizer's."""
+    def decode(self, tokens: int | Iterable[int] | torch.Tensor, **kwargs) -> str:
+        """Text of token numbers, or of one number; ``kwargs`` are the tokenizer's."""
         numbers = tokens.tolist() if isinstance(tokens, torch.Tensor) else tokens
+        numbers = [numbers] if isinstance(numbers, int) else numbers
         seen = [number for number in numbers if number not in self.hidden]
         return str(self.tokenizer.decode(seen, **{**kwargs, "skip_special_tokens": False}))
 
