@@ -102,8 +102,8 @@ def _crate_bert_successor_alpha(width: int, depth: int, heads: int) -> dict:
     # Of five heads two average what followed tokens like the present one, two what preceded them.
     lags = [(1, -1, 1, -1, 0)[head % 5] for head in range(heads)]
     # Without zeros masked text stays longer at the frequencies of its tokens.
-    help = TEXT_HELP | ALPHA_STEP | {"synthesis_init": "zeros", "key_lag": lags}
-    return _size(width, depth, heads) | help
+    ours = {"synthesis_init": "zeros", "key_lag": lags}
+    return _size(width, depth, heads) | TEXT_HELP | ALPHA_STEP | ours
 
 
 # Supervised sizes: arXiv 2311.13110 (patch 16); patch 8 follows the segmentation paper
